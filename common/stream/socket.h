@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//
+// Streams over TCP and Unix sockets, and their listeners.
+#pragma once
+
+#include "base/error.h"
+#include "stream/stream.h"
+
+#define SOCKET_BACKLOG 4096          // the kernel cuts it to net.core.somaxconn
+#define SOCKET_ACCEPT_PER_TURN 64    // so that a storm does not starve established connections
+#define SOCKET_USER_TIMEOUT_MS 30000 // unacknowledged data: the peer is gone
+#define SOCKET_KEEPALIVE_S 30        // idle time before probes; 3 probes, 10 s apart
+
+// Parses "10.0.0.1:80", "[::1]:80", ":80" (any, dual stack where there is one) or "unix:/path"
+// ("unix:@name" is abstract). Numeric only. Errors: RM_ERR_MALFORMED.
+RM_NODISCARD enum rm_err socket_address_parse(const char *text, struct stream_address *out,
+                                              struct rm_error *error);
+bool socket_address_is_loopback(const struct stream_address *address); // or Unix
+// Equal address and port.
+bool socket_address_equal(const struct stream_address *a, const struct stream_address *b);
+
+// Wraps a connected non-blocking socket, which it takes (closed on error too). Sets TCP_NODELAY,
+// keep-alive and TCP_USER_TIMEOUT on TCP.
+RM_NODISCARD enum rm_err socket_stream_new(struct loop *loop, int descriptor, struct stream **out);
+
+struct socket_connect;
+typedef void (*socket_connect_fn)(void *context, enum rm_err result, struct stream *stream);
+// Connects within `timeout_ms`. The callback comes exactly once, later; `stream` is given on RM_OK.
+// Errors: RM_ERR_NO_DESCRIPTORS, RM_ERR_NO_MEMORY ... (then no callback).
+RM_NODISCARD enum rm_err socket_connect(struct loop *loop, const struct stream_address *address,
+                                        uint32_t timeout_ms, socket_connect_fn on_connect,
+                                        void *context, struct socket_connect **out);
+// No callback afterwards.
+void socket_connect_cancel(struct socket_connect *connect);
+
+struct listener;
+typedef void (*listener_fn)(void *context, struct stream *stream); // gives the stream
+struct listener_options {
+    struct stream_address address; // where; port 0 lets the kernel choose
+    bool reuse_port;               // several listeners share one port (SO_REUSEPORT)
+    int unix_mode;                 // permissions of a Unix socket, e.g. 0600
+    int unix_uid;                  // its owner, -1: ours
+    int unix_gid;                  // its group, -1: ours
+};
+// Listens. An existing Unix socket that nobody answers on is replaced; one that answers is
+// RM_ERR_ADDRESS_IN_USE. Errors: RM_ERR_ADDRESS_IN_USE, RM_ERR_PERMISSION ... with a sentence that
+// names the address, the cause and the fix.
+RM_NODISCARD enum rm_err listener_open(struct loop *loop, const struct listener_options *options,
+                                       listener_fn on_accept, void *context, struct listener **out,
+                                       struct rm_error *error);
+const struct stream_address *listener_address(const struct listener *listener);
+// Stops accepting without closing; resumes. At the descriptor limit it pauses by itself (one log line).
+void listener_pause(struct listener *listener);
+void listener_resume(struct listener *listener);
+// Queued connections are accepted and handed over first when `drain` is set. Frees itself.
+void listener_close(struct listener *listener, bool drain);

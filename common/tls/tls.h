@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//
+// TLS 1.3 as a stream over a stream. A context is made whole from immutable material (identity, trust,
+// profile) and never changed; a change makes a new one (wolfssl.md 0.2). A context belongs to one
+// loop's thread; material is shared. There is no way to switch verification off: each constructor
+// states how the peer is verified.
+// Life: tls_context_new_* -> tls_accept / tls_connect -> on_ready -> an ordinary stream.
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "crypto/certificate.h"
+#include "crypto/key.h"
+#include "identity/trust.h"
+#include "identity/verdict.h"
+#include "stream/stream.h"
+
+#define TLS_HANDSHAKE_TIMEOUT_MS 10000 // whole handshake, both flights
+#define TLS_ALPN_MAX 4                 // protocols per context
+
+// Our own end: chain (leaf first, root left out) and key. Immutable, counted, shared between threads.
+struct tls_identity {
+    struct chain chain;          // owned
+    struct private_key *key;     // owned reference
+    char *spiffe_id;             // of the leaf; owned; NULL for a certificate that has none
+    int64_t not_before_s;        // of the leaf
+    int64_t not_after_s;         // of the leaf
+    uint8_t serial[SERIAL_MAX_BYTES];
+    uint8_t serial_length;
+    uint32_t ref_count;          // private, atomic
+};
+// Takes the chain (also on error), shares the key. Checks that the key belongs to the leaf.
+// Errors: RM_ERR_CONFIG (mismatch; the message names both key ids), RM_ERR_MALFORMED.
+RM_NODISCARD enum rm_err tls_identity_new(struct chain *chain, struct private_key *key,
+                                          struct tls_identity **out, struct rm_error *error);
+struct tls_identity *tls_identity_ref(struct tls_identity *identity);
+// `identity` may be NULL.
+void tls_identity_unref(struct tls_identity *identity);
+
+// Facts of a finished handshake, and names of what went wrong. Borrowed from the stream.
+struct tls_facts {
+    const char *version;     // "TLSv1.3"; static
+    const char *suite;       // "TLS_AES_128_GCM_SHA256"; static
+    const char *group;       // "X25519MLKEM768"; static
+    char alpn[32];           // chosen protocol, "" when none
+    char sni[SPIFFE_SNI_BYTES]; // sent or received, "" when none
+    bool is_resumed;
+    bool is_server;          // our role
+    uint32_t handshake_ms;   // from start to finish
+};
+
+// One name for each way a handshake or a connection fails, wherever it is judged.
+#define TLS_FAULT_LIST(X)                                                                          \
+    X(NONE, "no fault")                                                                            \
+    X(UNTRUSTED_CHAIN, "the certificate chain does not lead to a trusted root")                    \
+    X(NO_CERTIFICATE, "the other end showed no certificate")                                       \
+    X(EXPIRED, "the certificate has expired")                                                      \
+    X(NOT_YET_VALID, "the certificate is not yet valid")                                           \
+    X(BAD_CERTIFICATE, "the certificate or its proof of possession is wrong")                      \
+    X(VERDICT, "the peer verdict said no")                                                         \
+    X(WRONG_NAME, "the certificate is for another name")                                           \
+    X(WRONG_VERSION, "the other end offers no TLS 1.3")                                            \
+    X(NO_COMMON_SUITE, "no cipher suite in common")                                                \
+    X(NO_COMMON_GROUP, "no key exchange group in common")                                          \
+    X(ALPN_MISSING, "the other end offered or chose no application protocol (ALPN)")               \
+    X(ALPN_MISMATCH, "no application protocol (ALPN) in common")                                   \
+    X(SNI_MISSING, "the other end sent no server name (SNI)")                                      \
+    X(SNI_UNKNOWN, "the other end asked for a server name (SNI) that is not ours")                 \
+    X(NOT_TLS, "the other end does not speak TLS")                                                 \
+    X(REFUSED_BY_PEER, "the other end refused us")                                                 \
+    X(TIMEOUT, "the handshake took too long")                                                      \
+    X(CLOSED, "the other end closed the connection during the handshake")                          \
+    X(PROTOCOL, "the other end broke the protocol")                                                \
+    X(INTERNAL, "internal error")
+
+enum tls_fault {
+#define TLS_FAULT_ENUM(name, text) TLS_FAULT_##name,
+    TLS_FAULT_LIST(TLS_FAULT_ENUM)
+#undef TLS_FAULT_ENUM
+    TLS_FAULT_COUNT,
+};
+
+struct tls_failure {
+    enum tls_fault fault;               // NONE while all is well
+    enum verdict_reason verdict_reason; // when fault is VERDICT (EXPIRED and NOT_YET_VALID set it too)
+    uint8_t alert_received;             // TLS alert number; 0 (close_notify) when none
+    uint8_t alert_sent;                 // the same
+    char detail[256];                   // wanted and found, dates, clock: for people; "" when none
+};
+// Lower-case metric and log name: of the verdict's reason when there is one, of the fault otherwise;
+// "refused_by_peer(<alert>)" keeps only "refused_by_peer" here. Static.
+const char *tls_failure_name(const struct tls_failure *failure);
+// One sentence: what, likely cause, what to do. `out` is always terminated.
+void tls_failure_text(const struct tls_failure *failure, char *out, size_t out_bytes);
+// "certificate_expired" for 45. "unknown" for numbers that no RFC assigns. Static.
+const char *tls_alert_name(uint8_t alert);
+
+struct tls_context;
+
+// What decides on the peer. Borrowed pointers must outlive the context; trust is referenced.
+struct tls_spiffe_profile {
+    struct tls_identity *identity;      // shown to the peer; referenced; NULL only for a client that
+                                        // has none yet (token bootstrap)
+    struct trust_snapshot *trust;       // whose roots count; referenced
+    const char *const *alpn;            // offered or accepted; at least one; copied
+    size_t alpn_count;
+    bool is_alpn_required;              // absent ALPN is refused (tunnel port, control plane)
+    bool is_client_certificate_required; // server: false only for the control-plane port (bootstrap)
+    bool is_sni_strict;                 // server: absent or unknown SNI is refused
+    const char *const *own_names;       // server, when strict: SNI values that are ours; copied
+    size_t own_name_count;
+    bool has_tickets;                   // server: issue and accept session tickets
+};
+
+// Both ends SPIFFE: sidecar to sidecar, edge with SPIFFE clients, control-plane port. One context
+// serves accepts and connects. Errors: RM_ERR_CRYPTO, RM_ERR_NO_MEMORY, RM_ERR_CONFIG.
+RM_NODISCARD enum rm_err tls_context_new_spiffe(const struct tls_spiffe_profile *profile,
+                                                struct tls_context **out, struct rm_error *error);
+// A client whose server is pinned: before any trust bundle is known, the server must prove exactly
+// `control_id` (spiffe://td/remora/control) under a root whose SPKI SHA-256 is one of `pins`, sent
+// in its chain. No client certificate. ALPN "h2".
+RM_NODISCARD enum rm_err tls_context_new_pinned(const char *control_id,
+                                                const uint8_t (*pins)[KEY_ID_BYTES],
+                                                size_t pin_count, struct tls_context **out,
+                                                struct rm_error *error);
+struct tls_context *tls_context_ref(struct tls_context *context);
+// Live sessions keep what they need. `context` may be NULL.
+void tls_context_unref(struct tls_context *context);
+
+// Called once when the handshake ended: RM_OK, or an error with `failure` (borrowed for the call).
+// On RM_OK the stream is ready: the first bytes written in this call ride with the client's Finished.
+// On an error the user still closes the stream.
+typedef void (*tls_ready_fn)(void *context, enum rm_err result, const struct tls_failure *failure);
+
+struct tls_session_options {
+    struct tls_context *tls;           // referenced
+    const char *sni;                   // client: server name to send; NULL: none
+    const char *const *expected_ids;   // the peer must prove one of these; NULL: any trusted one; copied
+    size_t expected_count;
+    const char *const *alpn;           // client: offered here instead of the context's; NULL: all
+    size_t alpn_count;
+    uint32_t timeout_ms;               // of the handshake; 0: TLS_HANDSHAKE_TIMEOUT_MS
+    const char *resumption_key;        // client: names the endpoint whose session may be resumed; NULL: none
+};
+// Puts TLS on `lower`, which it takes (also on error). *out is given at once, for stream_close();
+// reads and writes work after on_ready(RM_OK).
+RM_NODISCARD enum rm_err tls_accept(struct stream *lower, const struct tls_session_options *options,
+                                    tls_ready_fn on_ready, void *context, struct stream **out);
+RM_NODISCARD enum rm_err tls_connect(struct stream *lower, const struct tls_session_options *options,
+                                     tls_ready_fn on_ready, void *context, struct stream **out);
+
+// Facts of a ready TLS stream; NULL when `stream` is not TLS.
+const struct tls_facts *tls_stream_facts(const struct stream *stream);
+// Why a TLS stream failed, during or after the handshake; NULL when `stream` is not TLS.
+const struct tls_failure *tls_stream_failure(const struct stream *stream);
+// Ends a tunnel on the mesh's behalf: sends user_canceled, then closes (STREAM_CLOSE_ABORT follows).
+void tls_stream_cancel(struct stream *stream);
