@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//
+// The sidecar's own identity: gets the first certificate (join token, re-join key, or files), renews it
+// at half life, watches files. Belongs to the main loop.
+// Life: certs_start -> on_identity ... -> certs_stop.
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "config/sidecar_config.h"
+#include "identity/trust.h"
+#include "loop/loop.h"
+#include "loop/resolver.h"
+#include "metrics/metrics.h"
+#include "tls/tls.h"
+
+struct certs;
+
+struct certs_status {
+    int64_t not_after_s;      // of the certificate in force; 0: none yet
+    int64_t next_renewal_s;   // Unix seconds; 0: not planned
+    char last_error[512];     // of the last failed attempt; "" when the last one succeeded
+    uint8_t serial[SERIAL_MAX_BYTES];
+    uint8_t serial_length;
+    int64_t clock_offset_ms;  // control plane's clock minus ours, at the last answer
+};
+
+// A new certificate is in force, or new roots are (identity unchanged). Borrowed; reference to keep.
+// `trust` is the own (and federated) bundle without withdrawals.
+typedef void (*certs_changed_fn)(void *context, struct tls_identity *identity,
+                                 struct trust_snapshot *trust);
+// Something failed for good (a token that is used, no pin): the process should say so; it goes on
+// trying where that can help.
+RM_NODISCARD enum rm_err certs_start(struct loop *loop, struct resolver *resolver,
+                                     struct sidecar_config *config, struct metric_set *metrics,
+                                     certs_changed_fn on_changed, void *context, struct certs **out,
+                                     struct rm_error *error);
+void certs_renew_now(struct certs *certs);
+// A reload: new paths, address or state folder take effect from the next attempt.
+void certs_configure(struct certs *certs, struct sidecar_config *config);
+// The view's bundles are newer than the issue answer's: used for the next connection.
+void certs_set_trust(struct certs *certs, struct trust_snapshot *trust);
+const struct certs_status *certs_status(const struct certs *certs);
+typedef void (*certs_stopped_fn)(void *context);
+void certs_stop(struct certs *certs, certs_stopped_fn done, void *context);

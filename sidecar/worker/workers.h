@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//
+// The worker threads: each owns a loop, its SO_REUSEPORT listeners, its TLS contexts and its
+// connections. Called from the main loop only.
+// Life: workers_start -> workers_publish ... -> workers_drain -> done -> workers_join.
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/error.h"
+#include "loop/loop.h"
+#include "metrics/metrics.h"
+#include "worker/snapshot.h"
+
+struct workers;
+
+// Starts `count` threads, opens every listener of the snapshot's configuration in each (one worker
+// serves Unix-socket listeners) before it returns: a port that is taken is an error here.
+RM_NODISCARD enum rm_err workers_start(struct loop *main_loop, size_t count,
+                                       struct snapshot *snapshot, struct metrics *metrics,
+                                       struct workers **out, struct rm_error *error);
+// Hands a new snapshot to every worker. Live connections are judged anew there (verdict, policy).
+void workers_publish(struct workers *workers, struct snapshot *snapshot);
+// A new configuration, two phases: every worker opens what is new (phase 1); only if all succeeded do
+// they switch and close what is gone (phase 2); otherwise all go on as before and *error tells.
+typedef void (*workers_reload_fn)(void *context, enum rm_err result, const struct rm_error *error);
+void workers_reload(struct workers *workers, struct snapshot *snapshot, workers_reload_fn done,
+                    void *context);
+// Stops accepting, answers new tunnels with DRAINING, waits for connections up to `deadline_ms`, then
+// aborts the rest. `done` on the main loop, once, with how many were cut.
+typedef void (*workers_drained_fn)(void *context, size_t cut_count);
+void workers_drain(struct workers *workers, uint32_t deadline_ms, workers_drained_fn done,
+                   void *context);
+void workers_join(struct workers *workers); // after drained; frees
+
+// A worker met a service that the view does not know: the main loop may subscribe to it.
+typedef void (*workers_wanted_fn)(void *context, const char *service);
+void workers_on_wanted(struct workers *workers, workers_wanted_fn on_wanted, void *context);
