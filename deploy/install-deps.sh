@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# SPDX-License-Identifier: Apache-2.0
+# SPDX-License-Identifier: GPL-3.0-or-later
 #
 # Installs everything that building, testing and demonstrating Remora needs:
 #   1. Debian packages,
@@ -34,29 +34,35 @@ wolfssl_version=5.9.2
 wolfssl_sha256=2f4ef3d4fd387a9b3191d36a6316d69116c46ff69bb9583b6c82b36d7b8ca114
 wolfssl_oldest=5.9
 
-# TLS 1.3 only and as little else as a mesh proxy and its CA can live with. P-256 has its fast
-# assembly; RSA and P-384, met only in foreign chains, use the generic code without speed tables.
+# TLS 1.3 only, and as little else as a mesh proxy and its CA can live with: what is compiled in costs
+# memory on every connection. P-256 has its assembly and speed table, RSA 2048 its assembly; larger
+# RSA keys and P-384, met only in foreign chains, use the generic code.
 wolfssl_options=(
     --enable-static --disable-shared --with-pic --disable-optflags
     --disable-examples --disable-crypttests --disable-benchmark --disable-filesystem
     --disable-oldtls --disable-tlsv12 --enable-tls13
     --disable-dh --disable-aescbc --disable-pkcs12 --disable-asn-print --disable-sha224
-    --enable-session-ticket --enable-alpn --enable-sni --enable-altcertchains --enable-ip-alt-name
+    --enable-session-ticket --enable-alpn --enable-sni --enable-cert-setup-cb
+    --enable-altcertchains --enable-ip-alt-name
     --enable-certgen --enable-certreq --enable-certext --enable-certsigncb --enable-keygen
-    --enable-curve25519 --enable-chacha --enable-poly1305 --enable-mlkem --enable-hkdf
-    --enable-sha384 --enable-sha512 --enable-base64encode --with-eccminsz=256
+    --enable-curve25519 "--enable-mlkem=768,make,enc,dec" --with-eccminsz=256
+    --enable-chacha --enable-poly1305 --enable-hkdf --enable-sha384 --enable-sha512
+    --enable-base64encode
 )
-wolfssl_options_x86_64=(--enable-intelasm "--enable-sp=ec256,asm" --enable-aesgcm=small)
-wolfssl_options_other=(--enable-sp=ec256)
+wolfssl_options_x86_64=(--enable-intelasm "--enable-sp=ec256,rsa2048,asm" --enable-aesgcm=small)
+wolfssl_options_other=("--enable-sp=ec256,rsa2048")
 
 wolfssl_cflags=(
-    -O2 -fPIC -fvisibility=hidden -ffunction-sections -fdata-sections
+    -O2 -fPIC -fvisibility=hidden -ffunction-sections -fdata-sections -fstack-protector-strong
     -DWOLFSSL_NO_TLS12                      # --disable-tlsv12 alone leaves TLS 1.2 compiled in
     -DECC_USER_CURVES -DHAVE_ECC384         # P-256 and P-384, no other curve
+    -DALT_ECC_SIZE                          # halves what a handshake with P-384 takes at its peak
+    -DWOLFSSL_SP_NO_3072                    # its assembly would be linked in without being used
     -DWOLFSSL_MIN_RSA_BITS=2048 -DWOLFSSL_MIN_ECC_BITS=256
     -DWOLFSSL_ALWAYS_VERIFY_CB              # our verdict sees good chains too
     -DWOLFSSL_ALT_NAMES -DWOLFSSL_CUSTOM_OID -DHAVE_OID_ENCODING -DWOLFSSL_ALLOW_ENCODING_CA_FALSE
     -DWOLFSSL_TICKET_EXTRA_PADDING_SZ=256   # room for the identity that a ticket carries
+    -DWOLFSSL_NO_DEF_TICKET_ENC_CB          # no tickets but under our own keys
     -DMICRO_SESSION_CACHE -DNO_SESSION_CACHE_REF -DNO_CLIENT_CACHE
 )
 
