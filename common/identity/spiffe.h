@@ -24,9 +24,9 @@ struct spiffe_id {
     size_t path_length;         // 0..2047
 };
 
-// Strict: scheme in lower case, no port, user, query, fragment, percent-encoding, empty, "." or ".."
-// segment, trailing slash, upper-case trust domain or NUL. `id` borrows `text`.
-// Errors: RM_ERR_MALFORMED with the fault and its position; RM_ERR_TOO_LARGE.
+// Strict: scheme in lower case, no port, user, query, fragment, percent-encoding, empty, "." or
+// ".." segment, trailing slash, upper-case trust domain or NUL. `id` borrows `text`. Errors:
+// RM_ERR_MALFORMED with the fault and its position; RM_ERR_TOO_LARGE.
 RM_NODISCARD enum rm_err spiffe_id_parse(const char *text, size_t length, struct spiffe_id *id,
                                          struct rm_error *error);
 // Only a trust domain name ("example.org").

@@ -15,6 +15,7 @@
 #define TRUST_MAX_DOMAINS 64          // trust domains in one snapshot: own and federated
 #define TRUST_MAX_ROOTS_PER_DOMAIN 16 // a rotation needs two; room for slow ones
 #define TRUST_MAX_ROOT_DER_BYTES 8192 // an RSA-8192 root is under 3 KiB
+#define TRUST_MAX_WITHDRAWALS 262144  // as many as a mesh view may hold resources
 
 struct trust_root {
     const uint8_t *der;           // certificate; owned by the snapshot
@@ -29,10 +30,10 @@ struct trust_domain {
 };
 
 enum trust_withdrawal_kind {
-    TRUST_REVOKED_LINEAGE, // all certificates of one lineage: an operator, or a fork
-    TRUST_LAPSED_LINEAGE,  // stopped renewing: live connections end
+    TRUST_REVOKED_LINEAGE,  // all certificates of one lineage: an operator, or a fork
+    TRUST_LAPSED_LINEAGE,   // stopped renewing: live connections end
     TRUST_REVOKED_IDENTITY, // every certificate of a SPIFFE ID issued before a time
-    TRUST_REVOKED_ISSUER,  // every certificate under one issuer key
+    TRUST_REVOKED_ISSUER,   // every certificate under one issuer key
 };
 
 struct trust_snapshot;
@@ -47,7 +48,9 @@ RM_NODISCARD enum rm_err trust_builder_add_root(struct trust_builder *builder, c
                                                 const uint8_t *der, size_t der_length,
                                                 const uint8_t key_id[KEY_ID_BYTES]);
 // `key` is a lineage (8 bytes), a SPIFFE ID's text, or an issuer key id (32 bytes).
-// `before_s` counts for TRUST_REVOKED_IDENTITY only: leaves with a notBefore at or after it stand.
+// `before_s` counts for TRUST_REVOKED_IDENTITY only: leaves with a notBefore at or after it stand;
+// of several for one identity the latest counts.
+// Errors: RM_ERR_MALFORMED (key of the wrong length, no SPIFFE ID), RM_ERR_LIMIT, RM_ERR_NO_MEMORY.
 RM_NODISCARD enum rm_err trust_builder_withdraw(struct trust_builder *builder,
                                                 enum trust_withdrawal_kind kind, const void *key,
                                                 size_t key_length, int64_t before_s);
@@ -65,8 +68,7 @@ const struct trust_domain *trust_domain_at(const struct trust_snapshot *trust, s
 // NULL when the domain is not trusted. Borrowed.
 const struct trust_domain *trust_domain_find(const struct trust_snapshot *trust, const char *name,
                                              size_t name_length);
-bool trust_root_is_in_domain(const struct trust_domain *domain,
-                             const uint8_t key_id[KEY_ID_BYTES]);
+bool trust_root_is_in_domain(const struct trust_domain *domain, const uint8_t key_id[KEY_ID_BYTES]);
 // True when a withdrawal of this kind covers the key. For identities *before_s is its time.
 bool trust_is_withdrawn(const struct trust_snapshot *trust, enum trust_withdrawal_kind kind,
                         const void *key, size_t key_length, int64_t *before_s);

@@ -35,7 +35,7 @@ enum verdict_reason {
 #define VERDICT_REASON_ENUM(name, text) VERDICT_REASON_##name,
     VERDICT_REASON_LIST(VERDICT_REASON_ENUM)
 #undef VERDICT_REASON_ENUM
-    VERDICT_REASON_COUNT,
+        VERDICT_REASON_COUNT,
 };
 
 enum verdict_role { VERDICT_ROLE_CLIENT, VERDICT_ROLE_SERVER }; // what the judged peer is
@@ -51,8 +51,8 @@ struct verdict_question {
 };
 
 struct verdict_answer {
-    enum verdict verdict;        // VERDICT_DENIED unless every check passed
-    enum verdict_reason reason;  // VERDICT_REASON_OK exactly when verdict is IDENTITY
+    enum verdict verdict;       // VERDICT_DENIED unless every check passed
+    enum verdict_reason reason; // VERDICT_REASON_OK exactly when verdict is IDENTITY
 };
 
 // Never fails, never allocates. Order of checks is the order of the reasons above.
