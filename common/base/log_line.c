@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/utf8.h"
 
 // Kept free for the mark of a cut line, the closing brace and the newline.
 #define LOG_TAIL_BYTES 24
@@ -28,81 +29,27 @@ static bool log_line_put_text(struct log_line *line, const char *text)
     return log_line_put(line, text, strlen(text));
 }
 
-// One character of UTF-8.
-struct log_character {
-    uint32_t code; // Unicode scalar value; U+FFFD for an invalid byte
-    size_t length; // bytes it takes, at least 1
-};
-
-// Length that the first byte announces, and the least code of that length (RFC 3629, section 3: a
-// longer spelling than needed is invalid); 0 when no character begins so.
-static size_t log_utf8_length(unsigned char first, uint32_t *code, uint32_t *least)
-{
-    if (first < 0x80) {
-        *code = first;
-        *least = 0;
-        return 1;
-    }
-    if (first >= 0xc2 && first < 0xe0) {
-        *code = first & 0x1fU;
-        *least = 0x80;
-        return 2;
-    }
-    if (first >= 0xe0 && first < 0xf0) {
-        *code = first & 0x0fU;
-        *least = 0x800;
-        return 3;
-    }
-    if (first >= 0xf0 && first < 0xf5) {
-        *code = first & 0x07U;
-        *least = 0x10000;
-        return 4;
-    }
-    return 0;
-}
-
-static struct log_character log_read_character(const char *text)
-{
-    const struct log_character invalid = {.code = 0xfffd, .length = 1};
-    uint32_t code = 0;
-    uint32_t least = 0;
-    size_t length = log_utf8_length((unsigned char)text[0], &code, &least);
-    if (length == 0) {
-        return invalid;
-    }
-    for (size_t i = 1; i < length; i++) {
-        unsigned char next = (unsigned char)text[i]; // the final NUL is no continuation: stops here
-        if ((next & 0xc0U) != 0x80) {
-            return invalid;
-        }
-        code = code << 6 | (next & 0x3fU);
-    }
-    if (code < least || code > 0x10ffff || (code >= 0xd800 && code <= 0xdfff)) {
-        return invalid;
-    }
-    return (struct log_character){.code = code, .length = length};
-}
-
 // Characters that end a line, drive a terminal (C0, DEL, C1) or reorder what is shown (the line and
 // paragraph separators and the bidirectional controls).
 static bool log_must_escape(uint32_t code)
 {
     return code < 0x20 || (code >= 0x7f && code <= 0x9f) || (code >= 0x200e && code <= 0x200f) ||
            (code >= 0x2028 && code <= 0x202e) || (code >= 0x2066 && code <= 0x2069) ||
-           code == 0xfeff || code == 0xfffd;
+           code == 0xfeff || code == UTF8_REPLACEMENT;
 }
 
 // Writes the character at *text as it may stand between quotes; moves *text past it.
 static size_t log_escape(const char **text, char out[LOG_ESCAPE_BYTES + 1])
 {
-    struct log_character character = log_read_character(*text);
     const char *start = *text;
-    *text += character.length;
-    switch (character.code) {
+    uint32_t code = 0;
+    size_t length = utf8_read(start, &code);
+    *text += length;
+    switch (code) {
     case '"':
     case '\\':
         out[0] = '\\';
-        out[1] = (char)character.code;
+        out[1] = (char)code;
         return 2;
     case '\n':
         memcpy(out, "\\n", 2);
@@ -116,12 +63,12 @@ static size_t log_escape(const char **text, char out[LOG_ESCAPE_BYTES + 1])
     default:
         break;
     }
-    if (log_must_escape(character.code)) {
-        snprintf(out, LOG_ESCAPE_BYTES + 1, "\\u%04" PRIx16, (uint16_t)character.code);
+    if (log_must_escape(code)) {
+        snprintf(out, LOG_ESCAPE_BYTES + 1, "\\u%04" PRIx16, (uint16_t)code);
         return LOG_ESCAPE_BYTES;
     }
-    memcpy(out, start, character.length);
-    return character.length;
+    memcpy(out, start, length);
+    return length;
 }
 
 static bool log_line_put_quoted(struct log_line *line, const char *text)
