@@ -5,8 +5,9 @@
 #   1. Debian packages,
 #   2. wolfSSL, built from source into <repository>/.deps/wolfssl,
 #   3. a Python virtualenv for the tests in <repository>/.deps/venv.
-# Safe to run again: what is in place is left alone.
+# Runs as root, or as a user who may use sudo. Safe to run again: what is in place is left alone.
 set -euo pipefail
+shopt -s inherit_errexit
 
 repo=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
 deps=$repo/.deps
@@ -66,6 +67,17 @@ wolfssl_cflags=(
     -DMICRO_SESSION_CACHE -DNO_SESSION_CACHE_REF -DNO_CLIENT_CACHE
 )
 
+# What Remora relies on and what another build of wolfSSL must therefore have.
+wolfssl_needed=(
+    WOLFSSL_TLS13 WOLFSSL_NO_TLS12 HAVE_SESSION_TICKET HAVE_SNI HAVE_ALPN WOLFSSL_CERT_SETUP_CB
+    WOLFSSL_ALWAYS_VERIFY_CB WOLFSSL_ALT_NAMES WOLFSSL_IP_ALT_NAME WOLFSSL_CERT_GEN
+    WOLFSSL_CERT_REQ WOLFSSL_CERT_EXT WOLFSSL_CERT_SIGN_CB WOLFSSL_CUSTOM_OID HAVE_OID_ENCODING
+    WOLFSSL_ALLOW_ENCODING_CA_FALSE WOLFSSL_KEY_GEN WOLFSSL_HAVE_MLKEM HAVE_CURVE25519 HAVE_HKDF
+    HAVE_AESGCM HAVE_CHACHA WOLFSSL_SHA384 WOLFSSL_BASE64_ENCODE
+)
+
+own_tarball_hint="give the wolfSSL $wolfssl_version source with REMORA_WOLFSSL_TARBALL=FILE"
+
 # ---- small helpers -----------------------------------------------------------------------------
 
 usage() {
@@ -103,13 +115,13 @@ on_exit() {
 trap on_exit EXIT
 trap 'exit 130' INT TERM
 
-# Runs a command quietly; its log is shown only when it fails.
+# Runs a command with its output going to the file $1; the end of that is shown when it fails.
 logged() {
     local log=$1
     shift
     "$@" >>"$log" 2>&1 && return
     tail -n 30 "$log" >&2
-    die "'$1' failed; the lines above are the end of its output"
+    die "failed: $*"
 }
 
 hash_of() { printf '%s\n' "$@" | sha256sum | cut -d' ' -f1; }
@@ -134,7 +146,7 @@ guard_services() {
 }
 
 install_packages() {
-    local missing unit
+    local missing unit log=$deps/packages.log
     command -v apt-get >/dev/null || die "this is not a Debian system: apt-get was not found"
     mapfile -t missing < <(missing_packages "$@")
     if [[ ${#missing[@]} -eq 0 ]]; then
@@ -144,9 +156,9 @@ install_packages() {
     step "packages: installing ${missing[*]}"
     as_root apt-get update -qq || step "packages: 'apt-get update' had errors, trying anyway"
     guard_services
-    as_root env DEBIAN_FRONTEND=noninteractive \
-        apt-get install -y -qq --no-install-recommends "${missing[@]}" ||
-        die "apt-get could not install: ${missing[*]}"
+    : >"$log"
+    logged "$log" as_root env DEBIAN_FRONTEND=noninteractive \
+        apt-get install -y -q --no-install-recommends "${missing[@]}"
     for unit in "${service_units[@]}"; do
         if printf '%s\n' "${missing[@]}" | grep -qE "^$unit(-light)?\$"; then
             as_root systemctl disable --quiet "$unit" 2>/dev/null || true
@@ -156,120 +168,158 @@ install_packages() {
 
 # ---- wolfSSL -----------------------------------------------------------------------------------
 
-version_of() {
-    sed -n 's/^#define LIBWOLFSSL_VERSION_STRING "\([^"]*\)".*/\1/p' "$1" 2>/dev/null
-}
+# Prints the version that a wolfssl/version.h on standard input names.
+read_version() { sed -n 's/^#define LIBWOLFSSL_VERSION_STRING "\([^"]*\)".*/\1/p'; }
 
 require_version() {
     local version=$1 where=$2
-    [[ -n $version ]] || die "$where does not look like wolfSSL: wolfssl/version.h was not found"
+    [[ -n $version ]] || die "$where is not wolfSSL: it has no wolfssl/version.h"
     dpkg --compare-versions "$version" ge "$wolfssl_oldest" ||
         die "$where is wolfSSL $version; Remora needs $wolfssl_oldest or newer"
 }
+
+has_hash() { printf '%s  %s\n' "$2" "$1" | sha256sum --check --status 2>/dev/null; }
 
 # The Debian archive this machine already uses, in whatever file and format it is written down.
 debian_archive_uri() {
     # shellcheck disable=SC2016  # apt-get itself expands these
     apt-get indextargets --format '$(ORIGIN)|$(LABEL)|$(REPO_URI)' 'Created-By: Packages' |
-        awk -F '|' '$1 == "Debian" && $2 == "Debian" && $3 !~ /^cdrom/ { print $3; exit }'
+        awk -F '|' '$1 == "Debian" && $2 == "Debian" && $3 !~ /^cdrom/ && !found++ { print $3 }'
 }
 
 # Downloads the source archive of Debian's development suite into $1 and prints its path. Lists
 # and cache are private, so the machine's own package selection never sees that suite.
 fetch_from_debian() {
-    local dir=$1 uri keyring=/usr/share/keyrings/debian-archive-keyring.gpg signed=''
+    local dir=$1 uri keyring=/usr/share/keyrings/debian-archive-keyring.gpg signed='' found
     uri=$(debian_archive_uri)
     if [[ -z $uri ]]; then
         as_root apt-get update -qq >&2 || true
         uri=$(debian_archive_uri)
     fi
-    [[ -n $uri ]] || die "no Debian archive among this machine's apt sources;" \
-        "give the wolfSSL $wolfssl_version source with REMORA_WOLFSSL_TARBALL=FILE"
+    [[ -n $uri ]] || die "no Debian archive among this machine's apt sources; $own_tarball_hint"
     [[ ! -r $keyring ]] || signed="[signed-by=$keyring]"
     mkdir -p "$dir/lists/partial" "$dir/cache/archives/partial"
     printf 'deb-src %s %s sid main\n' "$signed" "$uri" >"$dir/sid.list"
-    local options=(
-        -o "Dir::Etc::sourcelist=$dir/sid.list" -o Dir::Etc::sourceparts=-
+    local apt=(
+        apt-get -o "Dir::Etc::sourcelist=$dir/sid.list" -o Dir::Etc::sourceparts=-
         -o "Dir::State::lists=$dir/lists" -o "Dir::Cache=$dir/cache"
         -o "APT::Sandbox::User=$(id -un)"
+        # a mirror that lags behind is fine: what is taken from it is checked against our own hash
+        -o Acquire::Check-Valid-Until=false
     )
-    logged "$dir/apt.log" apt-get "${options[@]}" update
-    (cd "$dir" && logged "$dir/apt.log" apt-get "${options[@]}" source --tar-only wolfssl)
+    if ! (cd "$dir" && "${apt[@]}" update && "${apt[@]}" source --tar-only wolfssl) \
+        >"$dir/apt.log" 2>&1; then
+        tail -n 15 "$dir/apt.log" >&2
+        die "the Debian archive of this machine gave no wolfSSL source (see above);" \
+            "$own_tarball_hint"
+    fi
     find "$dir" -maxdepth 1 -name 'wolfssl_*.orig.tar.*' -print -quit
 }
 
-# Sets `tarball` to a source archive whose hash is the expected one.
-find_tarball() {
-    local work=$1 kept=$deps/cache/wolfssl-$wolfssl_version.tar.gz found
-    local expected=${REMORA_WOLFSSL_SHA256:-$wolfssl_sha256}
-    tarball=${REMORA_WOLFSSL_TARBALL:-$kept}
-    if [[ -n ${REMORA_WOLFSSL_TARBALL:-} ]]; then
-        [[ -r $tarball ]] || die "REMORA_WOLFSSL_TARBALL: cannot read $tarball"
-    elif ! printf '%s  %s\n' "$expected" "$kept" | sha256sum -c --status 2>/dev/null; then
-        step "wolfssl: fetching the source from the Debian archive"
-        found=$(fetch_from_debian "$work/apt")
-        [[ -n $found ]] || die "the Debian archive gave no wolfSSL source;" \
-            "give it with REMORA_WOLFSSL_TARBALL=FILE"
-        mkdir -p "$deps/cache"
-        mv -f "$found" "$kept"
-        step "wolfssl: got $(basename "$found")"
-    fi
-    printf '%s  %s\n' "$expected" "$tarball" | sha256sum -c --status ||
-        die "$tarball has SHA-256 $(sha256sum "$tarball" | cut -d' ' -f1), expected $expected" \
-            "(wolfSSL $wolfssl_version). Check the source; REMORA_WOLFSSL_SHA256 accepts another."
+# Sets `tarball` to the verified source archive that Debian publishes, kept from an earlier run if
+# there was one.
+tarball_from_debian() {
+    local work=$1 expected=$2 found
+    tarball=$deps/cache/wolfssl-${expected:0:16}.tar
+    ! has_hash "$tarball" "$expected" || return 0
+    step "wolfssl: fetching the source from the Debian archive"
+    found=$(fetch_from_debian "$work/apt")
+    [[ -n $found ]] || die "apt-get fetched no wolfSSL source archive; $own_tarball_hint"
+    has_hash "$found" "$expected" ||
+        die "Debian's ${found##*/} has SHA-256 $(sha256sum <"$found" | cut -d' ' -f1)," \
+            "not $expected (wolfSSL $wolfssl_version). If Debian has moved to a version that you" \
+            "have reviewed, name its hash with REMORA_WOLFSSL_SHA256; otherwise $own_tarball_hint"
+    mkdir -p "$deps/cache"
+    mv -f "$found" "$tarball"
+}
+
+# Sets `tarball` to the source archive the user named, once version and hash are right.
+tarball_from_user() {
+    local expected=$1
+    tarball=$(realpath -m -- "$REMORA_WOLFSSL_TARBALL")
+    [[ -r $tarball ]] || die "REMORA_WOLFSSL_TARBALL: cannot read $tarball"
+    require_version "$(tar -xOf "$tarball" --wildcards '*/wolfssl/version.h' 2>/dev/null |
+        read_version)" "$tarball"
+    has_hash "$tarball" "$expected" ||
+        die "$tarball has SHA-256 $(sha256sum <"$tarball" | cut -d' ' -f1), not $expected" \
+            "(wolfSSL $wolfssl_version). If that is meant, name it with REMORA_WOLFSSL_SHA256."
 }
 
 build_wolfssl() {
-    local prefix=$1 work tarball source log jobs
-    mkdir -p "$deps"
+    local prefix=$1 expected=$2 work tarball log
     work=$(mktemp -d "$deps/build.XXXXXX")
     cleanup_dirs+=("$work")
     log=$work/build.log
-    find_tarball "$work"
+    if [[ -n ${REMORA_WOLFSSL_TARBALL:-} ]]; then
+        tarball_from_user "$expected"
+    else
+        tarball_from_debian "$work" "$expected"
+    fi
     mkdir "$work/src"
     tar -xf "$tarball" -C "$work/src" --strip-components=1 --no-same-owner
-    source=$work/src
-    require_version "$(version_of "$source/wolfssl/version.h")" "$tarball"
-    jobs=$(nproc)
+    require_version "$(read_version <"$work/src/wolfssl/version.h")" "$tarball"
+    cd "$work/src"
     step "wolfssl: configuring"
-    cd "$source"
     [[ -x configure ]] || logged "$log" autoreconf -fi
     logged "$log" ./configure --quiet "--prefix=$prefix" "${wolfssl_options[@]}" \
         "CFLAGS=${wolfssl_cflags[*]}"
     step "wolfssl: building"
-    logged "$log" make -j "$jobs"
+    logged "$log" make -j "$(nproc)"
     logged "$log" make install "DESTDIR=$work/stage"
     cd "$repo"
-    install_wolfssl "$work/stage$prefix" "$prefix"
+    rm -rf -- "${work:?}/stage$prefix"/{bin,share,lib/cmake} "$work/stage$prefix"/lib/*.la
+    replace_wolfssl "$work/stage$prefix" "$prefix"
 }
 
-# Moves the finished tree in place, so that nobody ever sees half of one.
-install_wolfssl() {
-    local staged=$1 prefix=$2
-    rm -rf -- "${staged:?}"/{bin,share,lib/cmake} "$staged"/lib/*.la
-    printf '%s\n' "$wolfssl_recipe" >"$staged/.recipe"
-    if [[ -e $prefix || -L $prefix ]]; then
-        mv -T "$prefix" "$deps/wolfssl.old.$$"
-        cleanup_dirs+=("$deps/wolfssl.old.$$")
+# Moves a finished tree (or link) in place, so that nobody ever sees half of one.
+replace_wolfssl() {
+    local staged=$1 prefix=$2 old
+    old=$(mktemp -d "$deps/build.XXXXXX")
+    cleanup_dirs+=("$old")
+    [[ ! -e $prefix && ! -L $prefix ]] || mv -T -- "$prefix" "$old/wolfssl"
+    mv -T -- "$staged" "$prefix"
+    step "wolfssl: $(read_version <"$prefix/include/wolfssl/version.h") is in $prefix"
+}
+
+# Accepts a wolfSSL that the user built, if it does what Remora relies on.
+use_foreign_wolfssl() {
+    local prefix=$1 foreign options macro link
+    foreign=$(realpath -m -- "$REMORA_WOLFSSL_PREFIX")
+    options=$foreign/include/wolfssl/options.h
+    require_version "$(read_version 2>/dev/null <"$foreign/include/wolfssl/version.h")" "$foreign"
+    [[ -e $foreign/lib/libwolfssl.a ]] || die "$foreign has no lib/libwolfssl.a"
+    for macro in "${wolfssl_needed[@]}"; do
+        grep -qE "^#define $macro( |\$)" "$options" || die "$foreign was built without $macro"
+    done
+    if [[ $(realpath -- "$prefix" 2>/dev/null) == "$foreign" ]]; then
+        step "wolfssl: $prefix already stands for $foreign"
+        return
     fi
-    mv -T "$staged" "$prefix"
-    step "wolfssl: $(version_of "$prefix/include/wolfssl/version.h") installed in $prefix"
+    link=$(mktemp -d "$deps/build.XXXXXX")
+    cleanup_dirs+=("$link")
+    ln -s -- "$foreign" "$link/wolfssl"
+    replace_wolfssl "$link/wolfssl" "$prefix"
 }
 
 provide_wolfssl() {
-    local prefix=$deps/wolfssl
+    local prefix=$deps/wolfssl expected=${REMORA_WOLFSSL_SHA256:-$wolfssl_sha256} recipe
+    if [[ -n ${REMORA_WOLFSSL_PREFIX:-} ]]; then
+        use_foreign_wolfssl "$prefix"
+        return
+    fi
     if [[ $(uname -m) == x86_64 ]]; then
         wolfssl_options+=("${wolfssl_options_x86_64[@]}")
     else
         wolfssl_options+=("${wolfssl_options_other[@]}")
     fi
-    wolfssl_recipe=$(hash_of "$wolfssl_version" "${REMORA_WOLFSSL_SHA256:-$wolfssl_sha256}" \
-        "${wolfssl_options[@]}" "${wolfssl_cflags[@]}" "$(declare -f build_wolfssl install_wolfssl)")
-    if [[ -s $prefix/lib/libwolfssl.a && $(cat "$prefix/.recipe" 2>/dev/null) == "$wolfssl_recipe" ]]; then
+    recipe=$(hash_of "$prefix" "$expected" "${wolfssl_options[@]}" "${wolfssl_cflags[@]}" \
+        "$(declare -f build_wolfssl)")
+    if [[ -s $prefix/lib/libwolfssl.a && $(cat "$prefix/.recipe" 2>/dev/null) == "$recipe" ]]; then
         step "wolfssl: up to date in $prefix"
         return
     fi
-    build_wolfssl "$prefix"
+    build_wolfssl "$prefix" "$expected"
+    printf '%s\n' "$recipe" >"$prefix/.recipe"
 }
 
 # ---- Python ------------------------------------------------------------------------------------
@@ -284,14 +334,15 @@ provide_venv() {
     fi
     step "python: making $venv"
     "$python" -m venv --clear "$venv"
-    "$venv/bin/pip" install --quiet --disable-pip-version-check -r "$requirements"
+    "$venv/bin/pip" install --quiet --disable-pip-version-check -r "$requirements" ||
+        die "pip could not install what $requirements names"
     printf '%s\n' "$recipe" >"$venv/.recipe"
 }
 
 # ---- main --------------------------------------------------------------------------------------
 
 main() {
-    local packages=("${base_packages[@]}")
+    local packages=("${base_packages[@]}") lock
     while [[ $# -gt 0 ]]; do
         case $1 in
         --bench) packages+=("${bench_packages[@]}") ;;
@@ -301,9 +352,14 @@ main() {
         esac
         shift
     done
+    mkdir -p "$deps"
+    exec {lock}>"$deps/.lock"
+    flock "$lock" # one run at a time, so that two of them do not replace each other's files
     install_packages "${packages[@]}"
     provide_wolfssl
     provide_venv
+    # A run through sudo leaves nothing behind that the owner of the checkout cannot remove.
+    [[ $EUID -ne 0 ]] || chown -R --reference="$repo" "$deps"
     step "done"
 }
 
