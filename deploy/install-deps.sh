@@ -26,7 +26,7 @@ base_packages=(
     iproute2 nftables procps util-linux faketime libfaketime xxd jq tcpdump
 )
 bench_packages=(libnginx-mod-stream haproxy hitch stunnel4 wrk iperf3)
-container_packages=(podman buildah runc debootstrap uidmap)
+container_packages=(podman buildah runc debootstrap uidmap netavark aardvark-dns slirp4netns fuse-overlayfs)
 
 # Units that Debian would start at boot only because a package of ours arrived.
 service_units=(nginx redis-server haproxy hitch stunnel4)
