@@ -45,8 +45,10 @@ static inline struct list *list_first(const struct list *list)
 }
 
 #define list_entry(node, type, member) ((type *)(void *)((char *)(node)-offsetof(type, member)))
-#define list_each(node, list) for (struct list *node = (list)->next; node != (list); node = node->next)
+// The parameter must not be called `list`: it would replace the struct's name, too.
+#define list_each(node, head)                                                                      \
+    for (struct list *node = (head)->next; node != (head); node = node->next)
 // The current node may be removed in the body.
-#define list_each_safe(node, following, list)                                                      \
-    for (struct list *node = (list)->next, *following = node->next; node != (list);                \
+#define list_each_safe(node, following, head)                                                      \
+    for (struct list *node = (head)->next, *following = node->next; node != (head);                \
          node = following, following = node->next)
