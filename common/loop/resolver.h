@@ -11,8 +11,8 @@
 #include "base/error.h"
 #include "loop/loop.h"
 
-#define RESOLVER_MAX_ADDRESSES 64     // per answer; the rest is dropped
-#define RESOLVER_TIMEOUT_MS 5000      // whole look-up, all servers and tries
+#define RESOLVER_MAX_ADDRESSES 64 // per answer; the rest is dropped
+#define RESOLVER_TIMEOUT_MS 5000  // whole look-up, all servers and tries
 
 struct resolver;
 struct resolver_lookup;
