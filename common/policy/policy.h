@@ -15,7 +15,7 @@
 
 #include "base/error.h"
 
-#define POLICY_MAX_RULES 1024   // per service; a longer list belongs in a glob
+#define POLICY_MAX_RULES 1024 // per service; a longer list belongs in a glob
 #define POLICY_MAX_PATTERN_BYTES 2048
 
 enum policy_effect { POLICY_DENY, POLICY_ALLOW };
@@ -28,25 +28,26 @@ struct policy_rule {
 };
 
 struct policy {
-    struct policy_rule *rules;   // owned; denies first, then allows, each sorted by pattern
-    size_t rule_count;           // 0..POLICY_MAX_RULES
-    bool is_guarded;             // set by the first allow rule; cleared only by a command
-    bool allow_unauthenticated;  // plaintext peers pass step 4 (never step 1)
-    char *own_trust_domain;      // for the default; owned
-    uint32_t ref_count;          // private, atomic
+    struct policy_rule *rules;  // owned; denies first, then allows, each sorted by pattern
+    size_t rule_count;          // 0..POLICY_MAX_RULES
+    bool is_guarded;            // set by the first allow rule; cleared only by a command
+    bool allow_unauthenticated; // plaintext peers pass step 4 (never step 1)
+    char *own_trust_domain;     // for the default; owned
+    uint32_t ref_count;         // private, atomic
 };
 
 enum policy_verdict { POLICY_DENIED = 0, POLICY_ALLOWED = 1 };
 
 struct policy_decision {
-    enum policy_verdict verdict;    // DENIED unless a row of the table says allow
-    const char *reason;             // static: "deny_rule", "allow_rule", "guarded", "default_allow",
-                                    // "default_deny", "unauthenticated"
-    const struct policy_rule *rule; // the rule that decided, or NULL; borrowed from the policy
+    enum policy_verdict verdict; // DENIED unless a row of the table says allow
+    const char *reason;          // static: "deny_rule", "allow_rule", "guarded", "default_allow",
+                                 // "default_deny", "unauthenticated"
+    const struct policy_rule *rule;  // the rule that decided, or NULL; borrowed from the policy
     const struct policy_rule *audit; // first audit rule that matched, or NULL
 };
 
-// Copies the rules. Errors: RM_ERR_MALFORMED (a pattern), RM_ERR_LIMIT, RM_ERR_NO_MEMORY.
+// Copies the rules. `own_trust_domain` NULL or "" means that the default denies all. Errors:
+// RM_ERR_MALFORMED (a pattern), RM_ERR_LIMIT, RM_ERR_NO_MEMORY.
 RM_NODISCARD enum rm_err policy_new(const struct policy_rule *rules, size_t rule_count,
                                     bool is_guarded, bool allow_unauthenticated,
                                     const char *own_trust_domain, struct policy **out,
@@ -55,6 +56,6 @@ struct policy *policy_ref(struct policy *policy);
 // `policy` may be NULL.
 void policy_unref(struct policy *policy);
 
-// `spiffe_id` NULL means a plaintext peer. `policy` NULL denies.
+// `spiffe_id` NULL means a plaintext peer. `policy` NULL denies, and so does an ID that is none.
 struct policy_decision policy_decide(const struct policy *policy, const char *spiffe_id,
                                      size_t spiffe_id_length);

@@ -127,6 +127,11 @@ static void bytes_after_the_length_are_not_read(void **state)
     assert_int_equal(spiffe_id_parse(NULL, 0, &id, NULL), RM_ERR_MALFORMED);
     assert_int_equal(spiffe_id_parse("spiffe://td/a%", 13, &id, NULL), RM_OK);
     assert_int_equal(id.path_length, 2);
+    assert_int_equal(spiffe_id_parse("spiffe://td/a", 11, &id, NULL), RM_OK);
+    assert_int_equal(id.trust_domain_length, 2);
+    assert_int_equal(id.path_length, 0);
+    assert_int_equal(spiffe_id_parse("spiffe://td/a/b", 13, &id, NULL), RM_OK);
+    assert_int_equal(id.path_length, 2);
 }
 
 int main(void)
