@@ -29,7 +29,8 @@ static enum rm_err check_rules(const struct policy_rule *rules, size_t rule_coun
     }
     for (size_t i = 0; i < rule_count; i++) {
         if (glob_check(rules[i].pattern, error) != RM_OK) {
-            return rm_error_wrap(error, "rule %zu", i + 1);
+            (void)rm_error_wrap(error, "rule %zu", i + 1);
+            return RM_ERR_MALFORMED;
         }
     }
     if (own_trust_domain[0] != '\0' &&
