@@ -2,8 +2,8 @@
 //
 // YAML configuration read against a schema: every key is known, every value has a type and a range,
 // and every error names file, line, column, the cause and the fix. Unknown and repeated keys are
-// refused, as are anchors, aliases, tags and several documents. Slow path; not for hostile input from
-// the network, yet bounded.
+// refused, as are anchors, aliases, tags and several documents. Slow path; not for hostile input
+// from the network, yet bounded: in bytes and items here, in depth by the schema.
 #pragma once
 
 #include <stdbool.h>
@@ -13,40 +13,51 @@
 #include "base/error.h"
 
 #define CONFIG_MAX_FILE_BYTES (1U << 20)
-#define CONFIG_MAX_DEPTH 16
 #define CONFIG_MAX_ITEMS 10000 // of one list
 
 enum config_type {
-    CONFIG_STRING,    // char *; owned by the target, NULL when absent and not required
-    CONFIG_BOOL,      // bool; only true and false
-    CONFIG_INTEGER,   // int64_t, within minimum..maximum
-    CONFIG_DURATION,  // int64_t milliseconds from "500ms", "20s", "5m", "1h", "30d"; minimum..maximum ms
-    CONFIG_CHOICE,    // int: index into `choices`
-    CONFIG_STRINGS,   // struct config_strings: list of strings
-    CONFIG_SECTION,   // nested mapping: `fields`, the target is inside the same struct (offset added)
-    CONFIG_LIST,      // struct config_list: list of mappings, each an `item_bytes` struct of `fields`
+    CONFIG_STRING,   // char *; owned by the target, NULL when absent and not required
+    CONFIG_BOOL,     // bool; only true and false
+    CONFIG_INTEGER,  // int64_t, within minimum..maximum
+    CONFIG_DURATION, // int64_t milliseconds from "500ms", "20s", "5m", "1h", "30d";
+                     // minimum..maximum ms
+    CONFIG_CHOICE,   // int: index into `choices`
+    CONFIG_STRINGS,  // struct config_strings: list of strings
+    CONFIG_SECTION,  // nested mapping: `fields`, whose offsets count from this field's offset;
+                     // leave that 0 to count them from the parent struct. An absent section gets
+                     // the defaults inside; what is required inside is required if it is there
+    CONFIG_LIST, // struct config_list: list of mappings, each an `item_bytes` struct of `fields`
 };
 
-struct config_strings { char **items; size_t count; };  // owned
-struct config_list { void *items; size_t count; };      // owned array of structs
+struct config_strings {
+    char **items;
+    size_t count;
+}; // owned
+struct config_list {
+    void *items;
+    size_t count;
+}; // owned array of structs
 
 // Where a value stood, so that later checks can point at it.
-struct config_place { int line; int column; }; // from 1; 0: not in the file
+struct config_place {
+    int line;
+    int column;
+}; // from 1; 0: not in the file
 
 typedef enum rm_err (*config_check_fn)(const char *text, struct rm_error *error);
 
 struct config_field {
-    const char *key;                     // lower_snake_case; NULL ends the table
+    const char *key; // lower_snake_case; NULL ends the table
     enum config_type type;
-    size_t offset;                       // of the value in the target struct
+    size_t offset; // of the value in the target struct
     bool is_required;
-    const char *initial;                 // default in YAML spelling; NULL: zero value
-    int64_t minimum, maximum;            // INTEGER, DURATION; both 0: any
-    const char *const *choices;          // CHOICE; NULL-terminated
-    const struct config_field *fields;   // SECTION, LIST
-    size_t item_bytes;                   // LIST: sizeof the item struct
-    config_check_fn check;               // STRING, each of STRINGS: format check; may be NULL
-    size_t place_offset;                 // of a struct config_place in the target; 0: none
+    const char *initial;               // default of a scalar in YAML spelling; NULL: zero value
+    int64_t minimum, maximum;          // INTEGER, DURATION; both 0: any
+    const char *const *choices;        // CHOICE; NULL-terminated
+    const struct config_field *fields; // SECTION, LIST
+    size_t item_bytes;                 // LIST: sizeof the item struct
+    config_check_fn check;             // STRING, each of STRINGS: format check; may be NULL
+    size_t place_offset;               // of a struct config_place in the target; 0: none
 };
 
 // Reads `path` into `target` (zeroed first). On an error `target` is freed and zeroed.
