@@ -30,29 +30,32 @@ enum config_type {
 };
 
 struct config_strings {
-    char **items;
-    size_t count;
-}; // owned
+    char **items; // owned, as each of them
+    size_t count; // of `items`
+};
+
 struct config_list {
-    void *items;
-    size_t count;
-}; // owned array of structs
+    void *items;  // owned array of structs
+    size_t count; // of `items`
+};
 
 // Where a value stood, so that later checks can point at it.
 struct config_place {
-    int line;
-    int column;
-}; // from 1; 0: not in the file
+    int line;   // from 1; 0: not in the file
+    int column; // from 1, in characters
+};
 
+// Says what is wrong with a value in a sentence without file and place.
 typedef enum rm_err (*config_check_fn)(const char *text, struct rm_error *error);
 
 struct config_field {
-    const char *key; // lower_snake_case; NULL ends the table
-    enum config_type type;
-    size_t offset; // of the value in the target struct
-    bool is_required;
+    const char *key;                   // lower_snake_case; NULL ends the table
+    enum config_type type;             // of the value
+    size_t offset;                     // of the value in the target struct
+    bool is_required;                  // an error when it is absent
     const char *initial;               // default of a scalar in YAML spelling; NULL: zero value
-    int64_t minimum, maximum;          // INTEGER, DURATION; both 0: any
+    int64_t minimum;                   // INTEGER, DURATION; both 0: any
+    int64_t maximum;                   // INTEGER, DURATION
     const char *const *choices;        // CHOICE; NULL-terminated
     const struct config_field *fields; // SECTION, LIST
     size_t item_bytes;                 // LIST: sizeof the item struct
