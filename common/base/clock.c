@@ -61,7 +61,8 @@ int64_t clock_wall_s(void)
 void clock_format_rfc3339(int64_t wall_ms, int with_ms, char out[CLOCK_RFC3339_BYTES])
 {
     time_t seconds = (time_t)clock_floor_s(wall_ms);
-    int ms = (int)(wall_ms - (int64_t)seconds * MS_PER_S);
+    int ms = (int)(wall_ms % MS_PER_S);
+    ms += ms < 0 ? MS_PER_S : 0;
     struct tm utc = {0};
     if (gmtime_r(&seconds, &utc) == NULL) {
         snprintf(out, CLOCK_RFC3339_BYTES, "out-of-range");
