@@ -10,9 +10,26 @@
 #include "base/utf8.h"
 #include "json/json_internal.h"
 
+// jansson reports some failed allocations as mistakes in the text. This tells them apart.
+static _Thread_local bool has_run_dry;
+
+static void *json_allocate(size_t size)
+{
+    void *block = rm_malloc(size);
+    has_run_dry = has_run_dry || block == NULL;
+    return block;
+}
+
+bool json_take_run_dry(void)
+{
+    bool taken = has_run_dry;
+    has_run_dry = false;
+    return taken;
+}
+
 static void json_set_allocator(void)
 {
-    json_set_alloc_funcs(rm_malloc, rm_free);
+    json_set_alloc_funcs(json_allocate, rm_free);
 }
 
 void json_use_our_memory(void)

@@ -29,3 +29,5 @@ static inline const struct json *json_wrap_const(const json_t *value)
 
 // Gives jansson our allocator; must run before its first allocation. Cheap to repeat.
 void json_use_our_memory(void);
+// True when an allocation of this thread failed since the last call.
+bool json_take_run_dry(void);

@@ -11,7 +11,7 @@
 // jansson quotes the input after "near": it may hold a token and is left out.
 static enum rm_err json_parse_failure(const json_error_t *failure, struct rm_error *error)
 {
-    if (json_error_code(failure) == json_error_out_of_memory) {
+    if (json_take_run_dry()) {
         return rm_error_set(error, RM_ERR_NO_MEMORY, "no memory to read JSON");
     }
     const char *quote = strstr(failure->text, " near ");
@@ -28,6 +28,7 @@ enum rm_err json_parse(const char *text, size_t length, struct json **out, struc
                             length, JSON_MAX_BYTES);
     }
     json_use_our_memory();
+    (void)json_take_run_dry();
     json_error_t failure;
     json_t *root = json_loadb(text, length, JSON_REJECT_DUPLICATES, &failure);
     if (root == NULL) {
