@@ -6,10 +6,13 @@
 #include "base/error.h"
 #include "stream/stream.h"
 
-#define SOCKET_BACKLOG 4096          // the kernel cuts it to net.core.somaxconn
-#define SOCKET_ACCEPT_PER_TURN 64    // so that a storm does not starve established connections
-#define SOCKET_USER_TIMEOUT_MS 30000 // unacknowledged data: the peer is gone
-#define SOCKET_KEEPALIVE_S 30        // idle time before probes; 3 probes, 10 s apart
+#define SOCKET_BACKLOG 4096             // the kernel cuts it to net.core.somaxconn
+#define SOCKET_ACCEPT_PER_TURN 64       // so that a storm does not starve established connections
+#define SOCKET_ACCEPT_RETRY_MS 100      // pause when descriptors or memory ran out
+#define SOCKET_UNACKED_TIMEOUT_MS 30000 // nothing acknowledged for so long, twice: the peer is gone
+#define SOCKET_KEEPALIVE_S 30           // idle time before probes
+#define SOCKET_KEEPALIVE_INTERVAL_S 10  // between probes
+#define SOCKET_KEEPALIVE_PROBES 3       // unanswered ones that end the connection
 
 // Parses "10.0.0.1:80", "[::1]:80", ":80" (any, dual stack where there is one) or "unix:/path"
 // ("unix:@name" is abstract). Numeric only. Errors: RM_ERR_MALFORMED.
@@ -19,14 +22,17 @@ bool socket_address_is_loopback(const struct stream_address *address); // or Uni
 // Equal address and port.
 bool socket_address_equal(const struct stream_address *a, const struct stream_address *b);
 
-// Wraps a connected non-blocking socket, which it takes (closed on error too). Sets TCP_NODELAY,
-// keep-alive and TCP_USER_TIMEOUT on TCP.
+// Wraps a connected socket, which it takes (closed on error too). Sets TCP_NODELAY and keep-alive
+// on TCP. Errors: RM_ERR_CLOSED (not connected), RM_ERR_NO_MEMORY ...
 RM_NODISCARD enum rm_err socket_stream_new(struct loop *loop, int descriptor, struct stream **out);
 
 struct socket_connect;
 typedef void (*socket_connect_fn)(void *context, enum rm_err result, struct stream *stream);
 // Connects within `timeout_ms`. The callback comes exactly once, later; `stream` is given on RM_OK.
-// Errors: RM_ERR_NO_DESCRIPTORS, RM_ERR_NO_MEMORY ... (then no callback).
+// The result may be any of RM_ERR_REFUSED, _UNREACHABLE, _TIMEOUT, _RESET, _NOT_FOUND (Unix),
+// _PERMISSION (Unix), _BUSY (Unix: backlog full) ... Errors: RM_ERR_NO_DESCRIPTORS,
+// RM_ERR_NO_MEMORY
+// ... (then no callback).
 RM_NODISCARD enum rm_err socket_connect(struct loop *loop, const struct stream_address *address,
                                         uint32_t timeout_ms, socket_connect_fn on_connect,
                                         void *context, struct socket_connect **out);
@@ -49,8 +55,11 @@ RM_NODISCARD enum rm_err listener_open(struct loop *loop, const struct listener_
                                        listener_fn on_accept, void *context, struct listener **out,
                                        struct rm_error *error);
 const struct stream_address *listener_address(const struct listener *listener);
-// Stops accepting without closing; resumes. At the descriptor limit it pauses by itself (one log line).
+// Stops accepting without closing; resumes. When descriptors or memory run out, the listener pauses
+// by itself (one log line) and tries again after SOCKET_ACCEPT_RETRY_MS.
 void listener_pause(struct listener *listener);
 void listener_resume(struct listener *listener);
-// Queued connections are accepted and handed over first when `drain` is set. Frees itself.
+// Queued connections are accepted and handed over first, from the loop, when `drain` is set;
+// without it on_accept is not called again. The socket is closed, and a Unix socket's path removed,
+// on return or right after the last hand-over. Frees itself. Safe inside on_accept.
 void listener_close(struct listener *listener, bool drain);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //
-// The stream contract: an ordered byte pipe with half-close, over TCP, a Unix socket, memory, or TLS
-// over any of these. Pull-based, like a non-blocking socket, so that an idle stream holds no buffer
-// and back-pressure is simply not reading. A stream belongs to one loop's thread.
+// The stream contract: an ordered byte pipe with half-close, over TCP, a Unix socket, memory, or
+// TLS over any of these. Pull-based, like a non-blocking socket, so that an idle stream holds no
+// buffer and back-pressure is simply not reading. A stream belongs to one loop's thread.
 //
 // Rules that every implementation keeps and every user may rely on:
 // - on_event is called only from the loop, never from inside another stream call.
@@ -65,12 +65,14 @@ struct stream {
 // Names the one user of the stream; replaces an earlier one (a relay takes over from a handshake).
 void stream_own(struct stream *stream, stream_event_fn on_event, void *context);
 
-// Reads 1..capacity bytes. RM_ERR_WOULD_BLOCK; RM_ERR_EOF: the other end finished in order (again on
-// each further call); RM_ERR_TRUNCATED: TLS ended without close_notify; RM_ERR_RESET; RM_ERR_TLS.
+// Reads 1..capacity bytes. RM_ERR_WOULD_BLOCK: want STREAM_READ (a stream that knows that it is
+// drained says so again until then); RM_ERR_EOF: the other end finished in order (again on each
+// further call); RM_ERR_TRUNCATED: TLS ended without close_notify; RM_ERR_RESET; RM_ERR_TLS.
 RM_NODISCARD enum rm_err stream_read(struct stream *stream, uint8_t *bytes, size_t capacity,
                                      size_t *length);
-// Takes as much as it can now; *written tells. RM_ERR_WOULD_BLOCK: nothing taken, want STREAM_WRITE.
-// Bytes taken are sent in order without further calls. RM_ERR_CLOSED after stream_finish().
+// Takes as much as it can now; *written tells. RM_ERR_WOULD_BLOCK: nothing taken, want
+// STREAM_WRITE. Bytes taken are sent in order without further calls. RM_ERR_CLOSED after
+// stream_finish().
 RM_NODISCARD enum rm_err stream_write(struct stream *stream, const struct iovec *parts, int count,
                                       size_t *written);
 RM_NODISCARD enum rm_err stream_write_bytes(struct stream *stream, const void *bytes, size_t length,
@@ -86,12 +88,13 @@ void stream_close(struct stream *stream, enum stream_close_mode mode, stream_clo
 const struct peer *stream_peer(const struct stream *stream);
 const struct stream_address *stream_remote(const struct stream *stream);
 const struct stream_address *stream_local(const struct stream *stream);
-// The socket underneath (TLS gives its lower stream's), or -1 for memory. For credentials and options
-// only: never read, write or close it.
+// The socket underneath (TLS gives its lower stream's), or -1 for memory. For credentials and
+// options only: never read, write or close it.
 int stream_descriptor(const struct stream *stream);
 
 #define STREAM_ADDRESS_TEXT_BYTES 128
 // "10.0.0.1:80", "[::1]:80", "unix:/run/x.sock", "memory".
 void stream_address_text(const struct stream_address *address, char out[STREAM_ADDRESS_TEXT_BYTES]);
 
-#define STREAM_LINGER_MS 5000 // orderly close: longest wait for what is queued and for the peer's end
+// Orderly close: longest wait for what is queued and for the peer's end.
+#define STREAM_LINGER_MS 5000

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "stream/stream.h"
+
+void stream_own(struct stream *stream, stream_event_fn on_event, void *context)
+{
+    stream->on_event = on_event;
+    stream->context = context;
+}
+
+enum rm_err stream_read(struct stream *stream, uint8_t *bytes, size_t capacity, size_t *length)
+{
+    return stream->ops->read(stream, bytes, capacity, length);
+}
+
+enum rm_err stream_write(struct stream *stream, const struct iovec *parts, int count,
+                         size_t *written)
+{
+    return stream->ops->write(stream, parts, count, written);
+}
+
+enum rm_err stream_write_bytes(struct stream *stream, const void *bytes, size_t length,
+                               size_t *written)
+{
+    // An iovec serves reading and writing; writing leaves the bytes alone.
+    const struct iovec part = {.iov_base = (void *)(uintptr_t)bytes, .iov_len = length};
+    return stream->ops->write(stream, &part, 1, written);
+}
+
+enum rm_err stream_finish(struct stream *stream)
+{
+    return stream->ops->finish(stream);
+}
+
+void stream_want(struct stream *stream, unsigned events)
+{
+    stream->ops->want(stream, events);
+}
+
+void stream_close(struct stream *stream, enum stream_close_mode mode, stream_closed_fn on_closed,
+                  void *context)
+{
+    stream->on_closed = on_closed;
+    stream->closed_context = context;
+    stream->ops->close(stream, mode);
+}
+
+const struct peer *stream_peer(const struct stream *stream)
+{
+    return stream->ops->peer(stream);
+}
+
+const struct stream_address *stream_remote(const struct stream *stream)
+{
+    return stream->ops->remote(stream);
+}
+
+const struct stream_address *stream_local(const struct stream *stream)
+{
+    return stream->ops->local(stream);
+}
+
+int stream_descriptor(const struct stream *stream)
+{
+    return stream->ops->descriptor(stream);
+}
