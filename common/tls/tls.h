@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //
-// TLS 1.3 as a stream over a stream. A context is made whole from immutable material (identity, trust,
-// profile) and never changed; a change makes a new one (wolfssl.md 0.2). A context belongs to one
-// loop's thread; material is shared. There is no way to switch verification off: each constructor
-// states how the peer is verified.
+// TLS 1.3 as a stream over a stream. A context is made whole from immutable material (identity,
+// trust, profile) and never changed; a change makes a new one (wolfssl.md 0.2). A context belongs
+// to one loop's thread; material is shared. There is no way to switch verification off: each
+// constructor states how the peer is verified.
+//
 // Life: tls_context_new_* -> tls_accept / tls_connect -> on_ready -> an ordinary stream.
 #pragma once
 
@@ -14,26 +15,32 @@
 #include "base/error.h"
 #include "crypto/certificate.h"
 #include "crypto/key.h"
+#include "identity/spiffe.h"
 #include "identity/trust.h"
 #include "identity/verdict.h"
 #include "stream/stream.h"
 
 #define TLS_HANDSHAKE_TIMEOUT_MS 10000 // whole handshake, both flights
+#define TLS_ALERT_USER_CANCELED 90     // RFC 8446 6.1: a standing tunnel is ended by the mesh
 #define TLS_ALPN_MAX 4                 // protocols per context
+#define TLS_IDENTITY_MAX_BYTES 16384   // a whole chain; wolfSSL takes no larger Certificate message
 
-// Our own end: chain (leaf first, root left out) and key. Immutable, counted, shared between threads.
+// Our own end: chain and key. The chain is sent as it is: leaf first, then what leads to the root.
+// A workload leaves the root out; the control plane sends its own, for clients that know only its
+// pin. Immutable, counted, shared between threads.
 struct tls_identity {
-    struct chain chain;          // owned
-    struct private_key *key;     // owned reference
-    char *spiffe_id;             // of the leaf; owned; NULL for a certificate that has none
-    int64_t not_before_s;        // of the leaf
-    int64_t not_after_s;         // of the leaf
+    struct chain chain;      // owned
+    struct private_key *key; // owned reference
+    char *spiffe_id;         // of the leaf; owned; NULL for a certificate that has none
+    int64_t not_before_s;    // of the leaf
+    int64_t not_after_s;     // of the leaf
     uint8_t serial[SERIAL_MAX_BYTES];
     uint8_t serial_length;
-    uint32_t ref_count;          // private, atomic
+    uint32_t ref_count; // private, atomic
 };
 // Takes the chain (also on error), shares the key. Checks that the key belongs to the leaf.
-// Errors: RM_ERR_CONFIG (mismatch; the message names both key ids), RM_ERR_MALFORMED.
+// Errors: RM_ERR_CONFIG (mismatch; the message names both key ids), RM_ERR_MALFORMED,
+// RM_ERR_TOO_LARGE, RM_ERR_NO_MEMORY.
 RM_NODISCARD enum rm_err tls_identity_new(struct chain *chain, struct private_key *key,
                                           struct tls_identity **out, struct rm_error *error);
 struct tls_identity *tls_identity_ref(struct tls_identity *identity);
@@ -42,20 +49,25 @@ void tls_identity_unref(struct tls_identity *identity);
 
 // Facts of a finished handshake, and names of what went wrong. Borrowed from the stream.
 struct tls_facts {
-    const char *version;     // "TLSv1.3"; static
-    const char *suite;       // "TLS_AES_128_GCM_SHA256"; static
-    const char *group;       // "X25519MLKEM768"; static
-    char alpn[32];           // chosen protocol, "" when none
+    const char *version;        // "TLSv1.3"; static
+    const char *suite;          // "TLS_AES_128_GCM_SHA256"; static
+    const char *group;          // "X25519MLKEM768"; static
+    char alpn[32];              // chosen protocol, "" when none
     char sni[SPIFFE_SNI_BYTES]; // sent or received, "" when none
     bool is_resumed;
-    bool is_server;          // our role
-    uint32_t handshake_ms;   // from start to finish
+    bool is_server;        // our role
+    uint32_t handshake_ms; // from start to finish
 };
 
 // One name for each way a handshake or a connection fails, wherever it is judged.
 #define TLS_FAULT_LIST(X)                                                                          \
     X(NONE, "no fault")                                                                            \
     X(UNTRUSTED_CHAIN, "the certificate chain does not lead to a trusted root")                    \
+    X(UNKNOWN_ISSUER, "the certificate chain ends at an issuer that is not trusted here")          \
+    X(SELF_SIGNED, "the certificate is self-signed")                                               \
+    X(MISSING_INTERMEDIATE, "an intermediate certificate is missing from the chain")               \
+    X(WRONG_ORDER, "the certificates of the chain are in the wrong order")                         \
+    X(CHAIN_TOO_LONG, "the certificate chain is longer than it may be")                            \
     X(NO_CERTIFICATE, "the other end showed no certificate")                                       \
     X(EXPIRED, "the certificate has expired")                                                      \
     X(NOT_YET_VALID, "the certificate is not yet valid")                                           \
@@ -74,24 +86,25 @@ struct tls_facts {
     X(TIMEOUT, "the handshake took too long")                                                      \
     X(CLOSED, "the other end closed the connection during the handshake")                          \
     X(PROTOCOL, "the other end broke the protocol")                                                \
+    X(NO_MEMORY, "out of memory")                                                                  \
     X(INTERNAL, "internal error")
 
 enum tls_fault {
 #define TLS_FAULT_ENUM(name, text) TLS_FAULT_##name,
     TLS_FAULT_LIST(TLS_FAULT_ENUM)
 #undef TLS_FAULT_ENUM
-    TLS_FAULT_COUNT,
+        TLS_FAULT_COUNT,
 };
 
 struct tls_failure {
     enum tls_fault fault;               // NONE while all is well
-    enum verdict_reason verdict_reason; // when fault is VERDICT (EXPIRED and NOT_YET_VALID set it too)
+    enum verdict_reason verdict_reason; // UNJUDGED when the failure came before a verdict
     uint8_t alert_received;             // TLS alert number; 0 (close_notify) when none
     uint8_t alert_sent;                 // the same
     char detail[256];                   // wanted and found, dates, clock: for people; "" when none
 };
-// Lower-case metric and log name: of the verdict's reason when there is one, of the fault otherwise;
-// "refused_by_peer(<alert>)" keeps only "refused_by_peer" here. Static.
+// Lower-case metric and log name: of the verdict's reason when the fault is VERDICT, of the fault
+// otherwise; "refused_by_peer(<alert>)" keeps only "refused_by_peer" here. Static.
 const char *tls_failure_name(const struct tls_failure *failure);
 // One sentence: what, likely cause, what to do. `out` is always terminated.
 void tls_failure_text(const struct tls_failure *failure, char *out, size_t out_bytes);
@@ -102,17 +115,17 @@ struct tls_context;
 
 // What decides on the peer. Borrowed pointers must outlive the context; trust is referenced.
 struct tls_spiffe_profile {
-    struct tls_identity *identity;      // shown to the peer; referenced; NULL only for a client that
-                                        // has none yet (token bootstrap)
-    struct trust_snapshot *trust;       // whose roots count; referenced
-    const char *const *alpn;            // offered or accepted; at least one; copied
+    struct tls_identity *identity; // shown to the peer; referenced; NULL only for a client that
+                                   // has none yet (token bootstrap)
+    struct trust_snapshot *trust;  // whose roots count; referenced
+    const char *const *alpn;       // offered or accepted; at least one; copied
     size_t alpn_count;
-    bool is_alpn_required;              // absent ALPN is refused (tunnel port, control plane)
-    bool is_client_certificate_required; // server: false only for the control-plane port (bootstrap)
-    bool is_sni_strict;                 // server: absent or unknown SNI is refused
-    const char *const *own_names;       // server, when strict: SNI values that are ours; copied
+    bool is_alpn_required; // absent ALPN is refused (tunnel port, control plane)
+    // Server: false only for the control-plane port, where bootstrap comes without one.
+    bool is_client_certificate_required;
+    bool is_sni_strict;           // server: absent or unknown SNI is refused
+    const char *const *own_names; // server, when strict: SNI values that are ours; copied
     size_t own_name_count;
-    bool has_tickets;                   // server: issue and accept session tickets
 };
 
 // Both ends SPIFFE: sidecar to sidecar, edge with SPIFFE clients, control-plane port. One context
@@ -131,30 +144,32 @@ struct tls_context *tls_context_ref(struct tls_context *context);
 void tls_context_unref(struct tls_context *context);
 
 // Called once when the handshake ended: RM_OK, or an error with `failure` (borrowed for the call).
-// On RM_OK the stream is ready: the first bytes written in this call ride with the client's Finished.
-// On an error the user still closes the stream.
+// On RM_OK the stream is ready: the first bytes written in this call ride with the client's
+// Finished. On an error the user still closes the stream.
 typedef void (*tls_ready_fn)(void *context, enum rm_err result, const struct tls_failure *failure);
 
 struct tls_session_options {
-    struct tls_context *tls;           // referenced
-    const char *sni;                   // client: server name to send; NULL: none
-    const char *const *expected_ids;   // the peer must prove one of these; NULL: any trusted one; copied
+    struct tls_context *tls; // referenced
+    const char *sni;         // client: server name to send; NULL: none
+    const char *const
+        *expected_ids; // the peer must prove one of these; NULL: any trusted one; copied
     size_t expected_count;
-    const char *const *alpn;           // client: offered here instead of the context's; NULL: all
+    const char *const *alpn; // client: offered here instead of the context's; NULL: all
     size_t alpn_count;
-    uint32_t timeout_ms;               // of the handshake; 0: TLS_HANDSHAKE_TIMEOUT_MS
-    const char *resumption_key;        // client: names the endpoint whose session may be resumed; NULL: none
+    uint32_t timeout_ms; // of the handshake; 0: TLS_HANDSHAKE_TIMEOUT_MS
 };
 // Puts TLS on `lower`, which it takes (also on error). *out is given at once, for stream_close();
 // reads and writes work after on_ready(RM_OK).
 RM_NODISCARD enum rm_err tls_accept(struct stream *lower, const struct tls_session_options *options,
                                     tls_ready_fn on_ready, void *context, struct stream **out);
-RM_NODISCARD enum rm_err tls_connect(struct stream *lower, const struct tls_session_options *options,
+RM_NODISCARD enum rm_err tls_connect(struct stream *lower,
+                                     const struct tls_session_options *options,
                                      tls_ready_fn on_ready, void *context, struct stream **out);
 
 // Facts of a ready TLS stream; NULL when `stream` is not TLS.
 const struct tls_facts *tls_stream_facts(const struct stream *stream);
 // Why a TLS stream failed, during or after the handshake; NULL when `stream` is not TLS.
 const struct tls_failure *tls_stream_failure(const struct stream *stream);
-// Ends a tunnel on the mesh's behalf: sends user_canceled, then closes (STREAM_CLOSE_ABORT follows).
+// Ends a tunnel on the mesh's behalf: sends user_canceled, then closes (STREAM_CLOSE_ABORT
+// follows).
 void tls_stream_cancel(struct stream *stream);

@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//
+// What the files of this room share:
+//
+//   library.c    wolfSSL prepared once: clock, priorities
+//   context.c    contexts of both profiles
+//   open.c       a session is made
+//   session.c    a session's life as a stream
+//   handshake.c  the handshake's steps and its end
+//   bytes.c      the byte path
+//   hello.c      SNI and ALPN
+//   verify.c     the SPIFFE profile: library, anchor, verdict
+//   pinned.c     the pinned profile
+//   refuse.c     why certificates were refused
+//   failure.c    foreign codes become faults
+//   explain.c    sentences about chains, dates and alerts
+//   text.c       the sentence for people
+//   alert.c      names of alerts
+#pragma once
+
+// options.h first: it holds the settings the library was built with.
+#include <wolfssl/options.h>
+#include <wolfssl/wolfcrypt/settings.h>
+
+#include <wolfssl/error-ssl.h>
+#include <wolfssl/ssl.h>
+#include <wolfssl/wolfcrypt/asn_public.h>
+#include <wolfssl/wolfcrypt/error-crypt.h>
+
+#include "base/machine.h"
+#include "tls/tls.h"
+
+#define TLS_RECORD_MAX_BYTES 16384   // RFC 8446 5.1: plaintext of one record
+#define TLS_RECORD_HEADER_BYTES 5    // RFC 8446 5.1
+#define TLS_RECORD_OVERHEAD_BYTES 22 // header, content type, tag: RFC 8446 5.2
+// Room that application bytes leave free for what TLS itself must say: close_notify, alerts,
+// answers to key updates (27 bytes each). A peer that provokes more than this in one read floods
+// us.
+#define TLS_ANSWER_MAX_BYTES 1024
+// Less room than this waits for the queue to drain instead of making a tiny record.
+#define TLS_RECORD_WORTH_BYTES 1024
+#define TLS_FIRST_BYTES 8 // of the peer's first flight, kept to tell what it is if it is not TLS
+
+// --- Context
+// ------------------------------------------------------------------------------------------
+
+// The pinned profile's part of a context.
+struct tls_pins {
+    char *control_id;                 // owned: the only SPIFFE ID that will do
+    char *trust_domain;               // owned: its trust domain
+    uint8_t (*key_ids)[KEY_ID_BYTES]; // owned: SHA-256 of acceptable roots' SPKI
+    size_t count;                     // of key_ids
+};
+
+struct tls_context {
+    WOLFSSL_CTX *client;           // owned
+    WOLFSSL_CTX *server;           // owned; NULL without an identity
+    struct tls_identity *identity; // owned reference; may be NULL
+    struct trust_snapshot *trust;  // owned reference; NULL when pinned
+    struct tls_pins *pins;         // owned; NULL unless pinned
+    char *alpn[TLS_ALPN_MAX];      // owned
+    size_t alpn_count;             // of alpn
+    char **own_names;              // owned; strict SNI
+    size_t own_name_count;         // of own_names
+    bool is_alpn_required;         // absent ALPN is refused
+    bool is_certificate_required;  // server: a client without certificate is refused
+    bool is_sni_strict;            // server: absent or unknown SNI is refused
+    uint32_t ref_count;            // one thread
+};
+
+// Gives wolfSSL our clock, once per process.
+void tls_library_prepare(void);
+// Suites in the order that fits the CPU, for wolfSSL_CTX_set_cipher_list(). Static.
+const char *tls_library_suites(void);
+// IANA's name of the group a finished handshake used. Static.
+const char *tls_library_group(WOLFSSL *ssl);
+
+// --- Session
+// ------------------------------------------------------------------------------------------
+
+enum tls_state {
+    TLS_HANDSHAKING, // wolfSSL asks for flights
+    TLS_READY,       // an ordinary stream; errors are in read_status and write_status
+    TLS_FAILED,      // the handshake failed; waits for stream_close()
+    TLS_FLUSHING,    // closed by the user; the last bytes are on their way
+    TLS_CLOSING,     // the lower stream is closing
+};
+
+// What only the handshake needs; freed when it succeeds.
+struct tls_handshake {
+    tls_ready_fn on_ready;          // NULL once it was called
+    void *ready_context;            // for on_ready
+    char **expected_ids;            // owned; NULL: any trusted identity
+    size_t expected_count;          // of expected_ids
+    uint64_t started_ms;            // loop time
+    uint8_t first[TLS_FIRST_BYTES]; // the peer's very first bytes
+    size_t first_length;            // of first
+    char alpn_offered[64];          // what the client offered, for people; "" when unknown
+    bool is_anonymous;              // the client showed no certificate, and may
+};
+
+struct tls_session {
+    struct stream base;               // first: this is a stream
+    struct stream *lower;             // owned until its on_closed
+    struct tls_context *context;      // owned reference
+    WOLFSSL *ssl;                     // owned
+    struct sm sm;                     // enum tls_state
+    struct tls_handshake *handshake;  // owned; NULL after a good handshake
+    struct tls_failure *failure;      // owned; NULL while all is well
+    struct peer *peer;                // owned reference; NULL until a verdict said IDENTITY
+    uint8_t *input;                   // chunk read ahead from the lower stream; NULL when drained
+    size_t input_start;               // first byte that wolfSSL has not taken
+    size_t input_end;                 // after the last
+    uint8_t *output;                  // chunk of ciphertext on its way; NULL when drained
+    size_t output_start;              // first byte that the lower stream has not taken
+    size_t output_end;                // after the last
+    enum rm_err lower_status;         // RM_OK, or how reading the lower stream ended
+    enum rm_err read_status;          // RM_OK, or how reading ended, for good
+    enum rm_err write_status;         // RM_OK, or why writing ended, for good
+    unsigned wanted;                  // by the user
+    uint32_t answered_bytes;          // output that a read provoked since it began
+    struct deferred turn;             // flushes, and calls the user where no socket event would
+    struct timer timer;               // handshake deadline, later the linger
+    struct chunk_waiter chunk_waiter; // queued while is_starved
+    bool is_server;                   // our role
+    bool is_reading;                  // inside a read: output is an answer and counted
+    bool is_refilled;                 // the lower stream was read once in this read
+    bool is_starved;                  // waits for a chunk
+    bool may_read;                    // a chunk came free: a read may succeed now
+    bool is_output_blocked;           // the lower stream took less than was offered
+    bool is_finished;                 // close_notify is in the output
+    bool is_cancelled;                // user_canceled is in the output
+    bool is_cancelled_by_peer;        // user_canceled arrived
+    bool is_lower_broken;             // a write to the lower stream failed
+    struct tls_facts facts;           // valid when ready
+};
+
+extern const struct stream_ops tls_stream_ops;
+extern const struct sm_state tls_session_states[]; // by enum tls_state
+static inline struct tls_session *tls_session_of(struct stream *stream)
+{
+    return (struct tls_session *)(void *)stream; // base is first
+}
+
+// session.c
+// Sets what the session waits for after anything changed.
+void tls_session_arm(struct tls_session *session);
+void tls_session_on_lower(void *context, unsigned events);
+void tls_session_on_turn(void *context);
+void tls_session_on_timer(void *context);
+void tls_session_on_chunk(void *context);
+// Frees everything; the lower stream is closed or was never owned.
+void tls_session_free(struct tls_session *session);
+// Waits for a chunk of memory; the session's turn comes when there is one.
+void tls_session_starve(struct tls_session *session);
+void tls_handshake_free(struct tls_handshake *handshake);
+
+// What a failure says while nothing failed.
+extern const struct tls_failure tls_no_failure;
+
+// handshake.c
+void tls_handshake_step(struct tls_session *session);
+// Ends the handshake as failed; session->failure is filled. Tells the user.
+void tls_handshake_fail(struct tls_session *session, enum rm_err result);
+
+// bytes.c
+int tls_bytes_receive(WOLFSSL *ssl, char *buffer, int size, void *context); // wolfSSL's callbacks
+int tls_bytes_send(WOLFSSL *ssl, char *bytes, int size, void *context);
+enum rm_err tls_bytes_read(struct tls_session *session, uint8_t *bytes, size_t capacity,
+                           size_t *length);
+enum rm_err tls_bytes_write(struct tls_session *session, const struct iovec *parts, int count,
+                            size_t *written);
+// Offers the lower stream what waits. Errors end up in write_status.
+void tls_bytes_flush(struct tls_session *session);
+// Makes sure there is memory for output; false: the session waits for a chunk.
+bool tls_bytes_reserve(struct tls_session *session);
+void tls_bytes_drop_input(struct tls_session *session);
+void tls_bytes_drop_output(struct tls_session *session);
+bool tls_bytes_has_input(const struct tls_session *session);
+bool tls_bytes_has_output(const struct tls_session *session);
+// True when a write would be taken.
+bool tls_bytes_is_open(const struct tls_session *session);
+
+// hello.c
+// Per-session SNI and ALPN of a client; ALPN of a server.
+RM_NODISCARD enum rm_err tls_hello_prepare(struct tls_session *session,
+                                           const struct tls_session_options *options);
+// wolfSSL calls it on each ClientHello, with or without SNI in it.
+int tls_hello_on_client(WOLFSSL *ssl, int *alert, void *context);
+// Both ends, after the handshake: fills alpn and sni of the facts; false when ALPN is required and
+// was not negotiated (session->failure says so).
+bool tls_hello_check(struct tls_session *session);
+
+// verify.c and pinned.c: wolfSSL's verify callbacks. 0 refuses.
+int tls_verify_spiffe(int is_verified, WOLFSSL_X509_STORE_CTX *store);
+int tls_verify_pinned(int is_verified, WOLFSSL_X509_STORE_CTX *store);
+
+// One look at the chain a peer sent.
+struct tls_examination {
+    struct der certificates[CHAIN_MAX_CERTIFICATES]; // as sent; borrowed
+    size_t count;                                    // of certificates
+    enum rm_err result;                              // RM_OK when the leaf could be read
+    const char *why;                                 // why it is not anchored; static; may be NULL
+    struct certificate leaf;                         // valid when result is RM_OK
+    struct chain_facts facts;                        // the same; borrows leaf
+    struct verdict_answer answer;                    // DENIED unless every check passed
+    int64_t now_s;                                   // when it was judged
+};
+// Copies the chain's borrowed pointers out of wolfSSL's store.
+void tls_examination_init(struct tls_examination *examination, const WOLFSSL_X509_STORE_CTX *store);
+void tls_examination_deinit(struct tls_examination *examination);
+// Finds the anchor and judges. `expected_ids` as in struct verdict_question.
+void tls_examination_judge(struct tls_examination *examination, const struct trust_snapshot *trust,
+                           bool peer_is_client, const char *const *expected_ids,
+                           size_t expected_count);
+// Records what a good examination proved. False when memory is exhausted (the failure is filled).
+bool tls_examination_accept(struct tls_session *session, const struct tls_examination *examination);
+// Records why the peer is refused. `library_error` is wolfSSL's own verdict, 0 when it had none.
+void tls_examination_refuse(struct tls_session *session, const struct tls_examination *examination,
+                            int library_error);
+
+// --- Failures
+// -------------------------------------------------------------------------------------------
+
+// The session's failure, made on first use; NULL when memory is exhausted.
+struct tls_failure *tls_failure_of(struct tls_session *session);
+// Records `fault` and a sentence unless one is recorded already: the first is nearest to the cause.
+void tls_failure_set(struct tls_session *session, enum tls_fault fault, const char *format, ...)
+    RM_PRINTF(3, 4);
+// Records what wolfSSL's error means, with the alerts that went either way. The result is for
+// on_ready or for a read.
+enum rm_err tls_failure_from_library(struct tls_session *session, int library_error);
+// The peer ended a standing connection with user_canceled.
+void tls_failure_set_cancelled(struct tls_session *session);
+// The code that goes with a recorded failure.
+enum rm_err tls_failure_code(const struct tls_failure *failure);
+// True for errors of ours that have no memory behind them.
+bool tls_library_error_is_memory(int library_error);
+
+// --- Sentences
+// ------------------------------------------------------------------------------------------
+
+// What the peer's alert can mean, seen from our own certificate and clock.
+void tls_explain_alert(const struct tls_session *session, uint8_t alert, char *out,
+                       size_t out_bytes);
+// Dates, our clock, the difference.
+void tls_explain_dates(const struct tls_session *session, const struct tls_examination *examination,
+                       char *out, size_t out_bytes);
+// Which of the untrusted-chain faults this chain shows; writes what was found.
+enum tls_fault tls_explain_chain(const struct tls_examination *examination, char *out,
+                                 size_t out_bytes);
+// Appends, cut at the end of `out`.
+void tls_explain_add(char *out, size_t out_bytes, const char *format, ...) RM_PRINTF(3, 4);
+// Copies peer-controlled text with everything unprintable replaced.
+void tls_explain_text(const char *text, size_t length, char *out, size_t out_bytes);
