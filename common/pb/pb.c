@@ -44,6 +44,22 @@ ProtobufCAllocator *pb_allocator(void)
     return &allocator;
 }
 
+// On error *out is freed and NULL.
+static enum rm_err check_repacks(const ProtobufCMessageDescriptor *type, size_t length,
+                                 ProtobufCMessage **out, struct rm_error *error)
+{
+    if (protobuf_c_message_get_packed_size(*out) == length) {
+        return RM_OK;
+    }
+    pb_free(*out);
+    *out = NULL;
+    return rm_error_set(
+        error, RM_ERR_MALFORMED,
+        "the %s is encoded ambiguously: a NUL byte in a string, a repeated field or "
+        "an overlong number",
+        type->short_name);
+}
+
 enum rm_err pb_unpack(const ProtobufCMessageDescriptor *type, const uint8_t *bytes, size_t length,
                       size_t max_bytes, ProtobufCMessage **out, struct rm_error *error)
 {
@@ -57,7 +73,7 @@ enum rm_err pb_unpack(const ProtobufCMessageDescriptor *type, const uint8_t *byt
     ProtobufCAllocator allocator = {budget_alloc, plain_free, &budget};
     *out = protobuf_c_message_unpack(type, &allocator, length, bytes);
     if (*out != NULL) {
-        return RM_OK;
+        return check_repacks(type, length, out, error);
     }
     if (budget.is_out_of_memory) {
         return rm_error_set(error, RM_ERR_NO_MEMORY, "no memory to read a %s", type->short_name);
