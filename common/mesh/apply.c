@@ -212,7 +212,7 @@ static enum rm_err make_view(const struct mesh_view *base, const struct mesh_del
     }
     atomic_init(&view->ref_count, 1);
     view->version = delta->version;
-    view->is_complete = base->is_complete || delta->is_full;
+    view->is_complete = true; // no partial delta comes before a full one
     enum rm_err err = merge_sets(base, changes, delta->is_full, view, error);
     if (err == RM_OK) {
         err = mesh_view_set_trust(base, view, error);

@@ -104,7 +104,8 @@ enum rm_err mesh_view_set_trust(const struct mesh_view *base, struct mesh_view *
         return rm_error_set(error, err, "the revocations of the old store cannot be kept: %s",
                             rm_err_text(err));
     }
-    if (view->carried == base->carried && view->sets[MESH_BUNDLE] == base->sets[MESH_BUNDLE] &&
+    // What came to be carried was in the old withdrawals, so it need not be asked for.
+    if (view->sets[MESH_BUNDLE] == base->sets[MESH_BUNDLE] &&
         view->sets[MESH_WITHDRAWAL] == base->sets[MESH_WITHDRAWAL]) {
         view->trust = trust_ref(base->trust);
         return RM_OK;

@@ -5,11 +5,21 @@
 
 #define MOST_PUTS 64
 
+// Differs in one member for each content.
+static struct mesh_resource *random_endpoint(const char *key, uint32_t content)
+{
+    struct mesh_resource *resource =
+        make_endpoint(key, content == 0 ? "10.0.0.1:1" : "10.0.0.2:2",
+                      content == 1 ? WEB_ID : CACHE_ID, content == 2 ? "z" : "");
+    resource->of.endpoint.is_ready = content != 3;
+    return resource;
+}
+
 // Small spaces of keys and contents, so that views often agree in part.
 static struct mesh_resource *random_resource(uint32_t *seed, enum mesh_kind kind, uint32_t number)
 {
     char key[32];
-    uint32_t content = next_random(seed) % 3;
+    uint32_t content = next_random(seed) % 4;
     uint8_t subject[8] = {(uint8_t)number};
     switch (kind) {
     case MESH_BUNDLE:
@@ -23,8 +33,7 @@ static struct mesh_resource *random_resource(uint32_t *seed, enum mesh_kind kind
                             content == 2 ? LIST("spiffe://td/**") : LIST());
     case MESH_ENDPOINT:
         (void)snprintf(key, sizeof(key), "s%u/i%u", number % 3, number);
-        return make_endpoint(key, content == 0 ? "10.0.0.1:1" : "10.0.0.2:2", WEB_ID,
-                             content == 1 ? "z" : "");
+        return random_endpoint(key, content);
     case MESH_WITHDRAWAL:
     case MESH_KIND_COUNT:
         break;

@@ -164,6 +164,8 @@ static void keys_are_fit_for_messages(void **state)
               "a resource's key holds byte 0x0a (offset 1)");
     malformed(mesh_resource_new(MESH_SERVICE, "\x1b[31m"),
               "a resource's key holds byte 0x1b (offset 0)");
+    malformed(mesh_resource_new(MESH_SERVICE, "a\x7f"),
+              "a resource's key holds byte 0x7f (offset 1)");
     malformed(mesh_resource_new(MESH_SERVICE, "\xc3\xa9"),
               "a resource's key holds byte 0xc3 (offset 0)");
     static char large[2052];
