@@ -37,7 +37,6 @@ RM_NODISCARD enum rm_err certs_start(struct loop *loop, struct resolver *resolve
                                      struct sidecar_config *config, struct metric_set *metrics,
                                      certs_changed_fn on_changed, void *context, struct certs **out,
                                      struct rm_error *error);
-void certs_renew_now(struct certs *certs);
 // A reload: new paths, address or state folder take effect from the next attempt.
 void certs_configure(struct certs *certs, struct sidecar_config *config);
 // The view's bundles are newer than the issue answer's: used for the next connection.

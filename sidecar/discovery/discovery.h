@@ -29,8 +29,6 @@ RM_NODISCARD enum rm_err discovery_start(struct loop *loop, struct resolver *res
 void discovery_set_identity(struct discovery *discovery, struct tls_identity *identity,
                             struct trust_snapshot *trust);
 void discovery_configure(struct discovery *discovery, struct sidecar_config *config);
-// Subscribes to a service on first use. Idempotent.
-void discovery_want(struct discovery *discovery, const char *service);
 // Tells the control plane (rate-limited by the caller's changes).
 void discovery_report(struct discovery *discovery, const struct certs_status *status);
 struct mesh_view *discovery_view(const struct discovery *discovery);      // borrowed, never NULL

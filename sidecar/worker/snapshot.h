@@ -11,20 +11,34 @@
 #include "mesh/view.h"
 #include "tls/tls.h"
 
+// What decides on one service that this workload hosts; same order as the configuration's services.
+struct snapshot_rules {
+    struct policy *local; // of the configuration's allow list; NULL: it has none to add
+    struct policy *mesh;  // of the view's record; NULL: no control plane, or no record yet
+    bool is_owned;        // the view's record names our identity and agrees on the port
+};
+
 struct snapshot {
     struct sidecar_config *config;  // shares
     struct tls_identity *identity;  // shares; NULL before the first certificate
     struct trust_snapshot *trust;   // shares; NULL before the first bundle; with the view's withdrawals
     struct mesh_view *view;         // shares; never NULL; may be incomplete
-    const char *own_trust_domain;   // borrowed from identity->spiffe_id's text; NULL before it
+    char *own_trust_domain;          // of the identity; owned; NULL before it
     int64_t view_received_mono_ms;  // when the control plane last spoke; 0: never
+    struct snapshot_rules *rules;   // one per hosted service; owned
+    size_t rule_count;              // of rules
     uint64_t generation;            // grows with each publication
     uint32_t ref_count;             // private, atomic
 };
 
-// Shares all arguments. NULL when memory is exhausted.
+// Shares all arguments. NULL when memory is exhausted or a rule cannot be made (logged).
 struct snapshot *snapshot_new(struct sidecar_config *config, struct tls_identity *identity,
                               struct trust_snapshot *trust, struct mesh_view *view,
                               int64_t view_received_mono_ms, uint64_t generation);
 struct snapshot *snapshot_ref(struct snapshot *snapshot);
 void snapshot_unref(struct snapshot *snapshot);
+
+// May `spiffe_id` reach the hosted service number `service`? NULL when it may, else the static name of
+// the reason ("default_deny", "service_not_owned" ...).
+const char *snapshot_decide(const struct snapshot *snapshot, size_t service, const char *spiffe_id,
+                            size_t spiffe_id_length);

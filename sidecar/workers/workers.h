@@ -33,7 +33,3 @@ typedef void (*workers_drained_fn)(void *context, size_t cut_count);
 void workers_drain(struct workers *workers, uint32_t deadline_ms, workers_drained_fn done,
                    void *context);
 void workers_join(struct workers *workers); // after drained; frees
-
-// A worker met a service that the view does not know: the main loop may subscribe to it.
-typedef void (*workers_wanted_fn)(void *context, const char *service);
-void workers_on_wanted(struct workers *workers, workers_wanted_fn on_wanted, void *context);

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "admin/admin.h"
+
+#include <string.h>
+
+#include "base/alloc.h"
+#include "http1/http1.h"
+#include "stream/socket.h"
+
+struct door {
+    struct listener *listener;     // open; NULL: none
+    struct stream_address address; // as configured
+};
+
+struct admin {
+    struct loop *loop;
+    struct metrics *metrics;
+    struct http1_server *health;   // serves the health port
+    struct http1_server *exporter; // serves the metrics port
+    struct door health_door;
+    struct door metrics_door;
+    admin_ready_fn is_ready;
+    void *context;
+};
+
+static void answer_text(struct http1_answer *answer, int status, const char *text)
+{
+    answer->status = status;
+    answer->content_type = "text/plain; charset=utf-8";
+    if (buffer_append_text(&answer->body, text) != RM_OK) {
+        answer->status = 500;
+    }
+}
+
+static void health_on_request(void *context, const struct http1_request *request,
+                              struct http1_answer *answer)
+{
+    struct admin *admin = context;
+    char reason[ADMIN_REASON_BYTES] = "";
+    if (strcmp(request->path, "/healthz/live") == 0) {
+        answer_text(answer, 200, "live\n");
+    } else if (strcmp(request->path, "/healthz/ready") != 0) {
+        answer_text(answer, 404, "not found; here are /healthz/ready and /healthz/live\n");
+    } else if (admin->is_ready(admin->context, reason)) {
+        answer_text(answer, 200, "ready\n");
+    } else {
+        answer->status = 503;
+        answer->content_type = "text/plain; charset=utf-8";
+        if (buffer_printf(&answer->body, "waiting for %s\n", reason) != RM_OK) {
+            answer->status = 500;
+        }
+    }
+}
+
+static void metrics_on_request(void *context, const struct http1_request *request,
+                               struct http1_answer *answer)
+{
+    struct admin *admin = context;
+    if (strcmp(request->path, "/metrics") != 0) {
+        answer_text(answer, 404, "not found; here is /metrics\n");
+        return;
+    }
+    answer->status = metrics_write(admin->metrics, &answer->body) == RM_OK ? 200 : 500;
+    answer->content_type = METRICS_CONTENT_TYPE;
+}
+
+static void health_on_accept(void *context, struct stream *stream)
+{
+    struct admin *admin = context;
+    http1_server_accept(admin->health, stream);
+}
+
+static void metrics_on_accept(void *context, struct stream *stream)
+{
+    struct admin *admin = context;
+    http1_server_accept(admin->exporter, stream);
+}
+
+// Opens the new address before the old one closes.
+static enum rm_err move_door(struct admin *admin, struct door *door,
+                             const struct stream_address *address, listener_fn on_accept,
+                             struct rm_error *error)
+{
+    struct listener *opened = NULL;
+    struct listener_options options = {.address = *address, .unix_mode = 0600, .unix_uid = -1,
+                                       .unix_gid = -1};
+    if (door->listener != NULL && socket_address_equal(&door->address, address)) {
+        return RM_OK;
+    }
+    RM_TRY(listener_open(admin->loop, &options, on_accept, admin, &opened, error));
+    if (door->listener != NULL) {
+        listener_close(door->listener, false);
+    }
+    door->listener = opened;
+    door->address = *address;
+    return RM_OK;
+}
+
+enum rm_err admin_configure(struct admin *admin, const struct sidecar_config *config,
+                            struct rm_error *error)
+{
+    RM_TRY(move_door(admin, &admin->health_door, &config->health_address, health_on_accept, error));
+    return move_door(admin, &admin->metrics_door, &config->metrics_address, metrics_on_accept,
+                     error);
+}
+
+enum rm_err admin_open(struct loop *loop, const struct sidecar_config *config,
+                       struct metrics *metrics, admin_ready_fn is_ready, void *context,
+                       struct admin **out, struct rm_error *error)
+{
+    struct admin *admin = rm_calloc(1, sizeof *admin);
+    if (admin == NULL) {
+        return rm_error_set(error, RM_ERR_NO_MEMORY, "out of memory");
+    }
+    admin->loop = loop;
+    admin->metrics = metrics;
+    admin->is_ready = is_ready;
+    admin->context = context;
+    admin->health = http1_server_new(loop, health_on_request, admin);
+    admin->exporter = http1_server_new(loop, metrics_on_request, admin);
+    enum rm_err result = admin->health != NULL && admin->exporter != NULL
+                             ? admin_configure(admin, config, error)
+                             : rm_error_set(error, RM_ERR_NO_MEMORY, "out of memory");
+    if (result != RM_OK) {
+        admin_close(admin);
+        return result;
+    }
+    *out = admin;
+    return RM_OK;
+}
+
+void admin_close(struct admin *admin)
+{
+    if (admin->health_door.listener != NULL) {
+        listener_close(admin->health_door.listener, false);
+    }
+    if (admin->metrics_door.listener != NULL) {
+        listener_close(admin->metrics_door.listener, false);
+    }
+    if (admin->health != NULL) {
+        http1_server_close(admin->health, NULL, NULL);
+    }
+    if (admin->exporter != NULL) {
+        http1_server_close(admin->exporter, NULL, NULL);
+    }
+    rm_free(admin);
+}

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//
+// What the two sources of an identity (control plane, files) share.
+#pragma once
+
+#include "base/backoff.h"
+#include "certs/certs.h"
+#include "certs/rotation.h"
+#include "certs/state_dir.h"
+#include "link/link.h"
+#include "rpc/rpc.h"
+
+#define CERTS_BACKOFF_MIN_MS 1000
+#define CERTS_BACKOFF_MAX_MS 60000
+#define CERTS_FILES_LOOK_MS 1000    // how often certificate files are looked at
+#define CERTS_CALL_TIMEOUT_MS 10000 // of one Issue call
+
+enum certs_attempt { CERTS_RENEW, CERTS_REJOIN, CERTS_JOIN };
+
+struct certs {
+    struct loop *loop;
+    struct resolver *resolver;
+    struct sidecar_config *config;      // shares
+    struct metric_set *metrics;
+    certs_changed_fn on_changed;
+    void *context;
+    certs_stopped_fn on_stopped;        // set while stopping
+    void *stopped_context;
+    struct certs_status status;
+    struct tls_identity *identity;      // shares; NULL before the first
+    struct trust_snapshot *trust;       // shares; NULL before the first
+    struct trust_snapshot *view_trust;  // shares; newer roots from the view; NULL: none
+    struct timer timer;                 // next look
+    struct rotation rotation;           // of the identity in force
+    struct backoff backoff;
+    bool is_stopping;
+    // Control plane.
+    struct link *link;                  // of the running attempt; NULL: none runs
+    enum certs_attempt attempt;         // the running or last one
+    bool is_renewal_refused;            // the lineage is at its end: join anew
+    bool is_rejoin_refused;
+    struct private_key *new_key;        // of the running attempt
+    struct private_key *new_rejoin_key; // offered in the running attempt; NULL: none
+    struct state_dir state;             // what the state folder held
+    // Files.
+    uint8_t files_seen[32];             // SHA-256 of what stat said about the files last read
+    bool has_files_seen;
+};
+
+// Puts a new identity in force and tells the user. Shares both.
+void certs_adopt(struct certs *certs, struct tls_identity *identity, struct trust_snapshot *trust,
+                 int64_t issued_at_s);
+// Notes a failed attempt: status, metric, log.
+void certs_note_failure(struct certs *certs, const char *sentence);
+void certs_look_again(struct certs *certs, uint64_t delay_ms);
+// Ends a stop when nothing runs any more.
+void certs_finish_stop(struct certs *certs);
+
+// One attempt to get a certificate from the control plane; ends in certs_adopt or certs_note_failure.
+void certs_control_attempt(struct certs *certs);
+// Reads the files if they changed.
+void certs_files_look(struct certs *certs);

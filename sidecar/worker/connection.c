@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "worker/connection.h"
+
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/encode.h"
+#include "base/log.h"
+#include "identity/verdict.h"
+#include "metrics_catalogue.h"
+
+static const char *direction_name(enum connection_direction direction)
+{
+    switch (direction) {
+    case CONNECTION_INBOUND:
+        return "inbound";
+    case CONNECTION_OUTBOUND:
+        return "outbound";
+    case CONNECTION_EDGE:
+        break;
+    }
+    return "edge";
+}
+
+void connection_begin(struct connection *connection, struct worker *worker,
+                      enum connection_direction direction)
+{
+    connection->worker = worker;
+    connection->direction = direction;
+    connection->started_ms = loop_now_ms(worker->loop);
+    connection->result = "ok";
+    list_append(&worker->connections, &connection->node);
+    worker->connection_count++;
+    const char *labels[] = {direction_name(direction)};
+    metric_gauge_add(worker->metrics, SIDECAR_METRIC_CONNECTIONS_OPEN, labels, 1);
+    if (!timer_is_active(&worker->sweep) && timer_start(&worker->sweep, WORKER_SWEEP_MS) != RM_OK) {
+        log_error(LOG_MAIN, "sweep_not_started", LOG_ERR(RM_ERR_NO_MEMORY));
+    }
+}
+
+void connection_note_tls(struct connection *connection, const struct stream *tls)
+{
+    const struct peer *peer = stream_peer(tls);
+    const struct tls_facts *facts = tls_stream_facts(tls);
+    // Counting a reference changes nothing that the owner of the constant view could see.
+    connection->peer = peer != NULL ? peer_ref((struct peer *)(uintptr_t)peer) : NULL;
+    if (facts == NULL) {
+        return;
+    }
+    connection->suite = facts->suite;
+    connection->group = facts->group;
+    connection->is_resumed = facts->is_resumed;
+    connection->handshake_ms = facts->handshake_ms;
+    const char *labels[] = {facts->is_server ? "server" : "client"};
+    metric_observe(connection->worker->metrics, SIDECAR_METRIC_HANDSHAKE_SECONDS, labels,
+                   (double)facts->handshake_ms / 1000.0);
+}
+
+void connection_fail(struct connection *connection, const char *result, const char *detail)
+{
+    if (strcmp(connection->result, "ok") != 0) {
+        return;
+    }
+    connection->result = result;
+    if (detail != NULL && detail[0] != '\0') {
+        connection->detail = rm_strdup(detail);
+    }
+}
+
+void connection_note_relay(struct connection *connection, const struct relay_result *relay,
+                           enum relay_side tunnel)
+{
+    connection->sent_bytes = tunnel == RELAY_B ? relay->a_to_b_bytes : relay->b_to_a_bytes;
+    connection->received_bytes = tunnel == RELAY_B ? relay->b_to_a_bytes : relay->a_to_b_bytes;
+    if (relay->error == RM_OK) {
+        return;
+    }
+    if (relay->error == RM_ERR_TIMEOUT) {
+        connection_fail(connection, "idle_timeout", NULL);
+    } else if (relay->failed == tunnel) {
+        bool is_truncated = relay->error == RM_ERR_TRUNCATED;
+        connection_fail(connection, is_truncated ? "tunnel_truncated" : "tunnel_reset",
+                        rm_err_text(relay->error));
+    } else {
+        connection_fail(connection, "application_reset", rm_err_text(relay->error));
+    }
+}
+
+static void write_access_log(const struct connection *connection)
+{
+    enum sidecar_access_log mode =
+        (enum sidecar_access_log)connection->worker->snapshot->config->access_log;
+    bool is_ok = strcmp(connection->result, "ok") == 0;
+    if (mode == ACCESS_LOG_OFF || (mode == ACCESS_LOG_ERRORS && is_ok)) {
+        return;
+    }
+    char id[HEX_BYTES(TUNNEL_CONNECTION_ID_BYTES)];
+    char serial[HEX_BYTES(SERIAL_MAX_BYTES)] = "";
+    char remote[STREAM_ADDRESS_TEXT_BYTES];
+    char application[STREAM_ADDRESS_TEXT_BYTES];
+    hex_encode(connection->id, sizeof connection->id, id);
+    stream_address_text(&connection->remote, remote);
+    stream_address_text(&connection->application, application);
+    const struct peer *peer = connection->peer;
+    if (peer != NULL) {
+        hex_encode(peer->serial, peer->serial_length, serial);
+    }
+    const struct tls_identity *identity = connection->worker->snapshot->identity;
+    struct log_pair pairs[] = {
+        LOG_STR("connection", id),
+        LOG_STR("direction", direction_name(connection->direction)),
+        LOG_STR("result", connection->result),
+        LOG_STR("service", connection->service),
+        LOG_U64("port", connection->port),
+        LOG_STR("local_identity", identity != NULL ? identity->spiffe_id : NULL),
+        LOG_STR("peer_identity", peer != NULL ? peer->spiffe_id : NULL),
+        LOG_STR("peer_serial", serial),
+        LOG_I64("peer_expires_s", peer != NULL ? peer->not_after_s - clock_wall_s() : 0),
+        LOG_STR("remote", remote),
+        LOG_STR("application", application),
+        LOG_U64("sent_bytes", connection->sent_bytes),
+        LOG_U64("received_bytes", connection->received_bytes),
+        LOG_U64("duration_ms", loop_now_ms(connection->worker->loop) - connection->started_ms),
+        LOG_STR("tls", connection->suite != NULL ? "TLSv1.3" : NULL),
+        LOG_STR("suite", connection->suite),
+        LOG_STR("group", connection->group),
+        LOG_BOOL("resumed", connection->is_resumed),
+        LOG_U64("handshake_ms", connection->handshake_ms),
+        LOG_STR("detail", connection->detail),
+        {0},
+    };
+    log_access(pairs);
+}
+
+static void count_end(const struct connection *connection)
+{
+    struct metric_set *metrics = connection->worker->metrics;
+    const char *direction = direction_name(connection->direction);
+    const char *service = connection->service != NULL ? connection->service : "unknown";
+    const char *total[] = {direction, service, connection->result};
+    const char *open[] = {direction};
+    const char *sent[] = {direction, "sent"};
+    const char *received[] = {direction, "received"};
+    metric_add(metrics, SIDECAR_METRIC_CONNECTIONS_TOTAL, total, 1);
+    metric_gauge_add(metrics, SIDECAR_METRIC_CONNECTIONS_OPEN, open, -1);
+    metric_add(metrics, SIDECAR_METRIC_BYTES_TOTAL, sent, connection->sent_bytes);
+    metric_add(metrics, SIDECAR_METRIC_BYTES_TOTAL, received, connection->received_bytes);
+    metric_observe(metrics, SIDECAR_METRIC_CONNECTION_SECONDS, open,
+                   (double)(loop_now_ms(connection->worker->loop) - connection->started_ms) /
+                       1000.0);
+}
+
+void connection_end(struct connection *connection)
+{
+    struct worker *worker = connection->worker;
+    write_access_log(connection);
+    count_end(connection);
+    list_remove(&connection->node);
+    worker->connection_count--;
+    peer_unref(connection->peer);
+    rm_free(connection->service);
+    rm_free(connection->detail);
+    if (worker->connection_count == 0 && worker->on_idle != NULL) {
+        worker->on_idle(worker->idle_context);
+    }
+}
+
+// True when the control plane has been silent for longer than the grace, so that it cannot have told
+// us of a lapse or a revocation.
+static bool view_is_stale(const struct worker *worker)
+{
+    const struct snapshot *snapshot = worker->snapshot;
+    int64_t now_ms = (int64_t)clock_mono_ms();
+    return snapshot->view_received_mono_ms == 0 ||
+           now_ms - snapshot->view_received_mono_ms > snapshot->config->connection_grace_ms;
+}
+
+const char *connection_judge_peer(const struct connection *connection,
+                                  const char *const *expected_ids, size_t expected_count)
+{
+    const struct snapshot *snapshot = connection->worker->snapshot;
+    const struct peer *peer = connection->peer;
+    if (peer == NULL) {
+        return verdict_reason_name(VERDICT_REASON_UNJUDGED);
+    }
+    struct chain_facts facts;
+    verdict_facts_of_peer(peer, &facts);
+    int64_t now_s = clock_wall_s();
+    struct verdict_question question = {
+        .facts = &facts,
+        .trust = snapshot->trust,
+        .now_s = now_s,
+        .role = connection->direction == CONNECTION_OUTBOUND ? VERDICT_ROLE_SERVER
+                                                             : VERDICT_ROLE_CLIENT,
+        .expected_ids = expected_ids,
+        .expected_count = expected_count,
+        .is_live = true,
+    };
+    struct verdict_answer answer = verdict_judge(&question);
+    if (answer.verdict != VERDICT_IDENTITY) {
+        return verdict_reason_name(answer.reason);
+    }
+    bool is_vouched_for = peer->has_lineage && !view_is_stale(connection->worker);
+    int64_t grace_s = snapshot->config->connection_grace_ms / 1000;
+    if (!is_vouched_for && now_s > peer->not_after_s + grace_s) {
+        return verdict_reason_name(VERDICT_REASON_CERTIFICATE_EXPIRED);
+    }
+    return NULL;
+}

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "worker/endpoints.h"
+
+#include <string.h>
+
+#include "base/alloc.h"
+
+struct candidate {
+    const struct mesh_resource *resource;
+    const struct endpoint_state *state; // NULL: never dialled
+};
+
+static bool was_tried(const struct endpoint_question *question, const char *address)
+{
+    for (size_t i = 0; i < question->tried_count; i++) {
+        if (strcmp(question->tried[i], address) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool is_in_zone(const struct endpoint_question *question, const struct mesh_endpoint *endpoint)
+{
+    return question->zone != NULL && question->zone[0] != '\0' &&
+           strcmp(endpoint->zone, question->zone) == 0;
+}
+
+// Rank of an endpoint: smaller is better. 0 own zone, 1 elsewhere, 2 set aside.
+static int rank_of(const struct endpoint_question *question, const struct candidate *candidate)
+{
+    if (candidate->state != NULL && candidate->state->ejected_until_ms > question->now_ms) {
+        return 2;
+    }
+    return is_in_zone(question, &candidate->resource->of.endpoint) ? 0 : 1;
+}
+
+static struct candidate candidate_at(const struct endpoint_question *question,
+                                     const struct map *states, size_t index)
+{
+    struct candidate candidate = {0};
+    candidate.resource = mesh_view_at(question->view, MESH_ENDPOINT, index);
+    const char *address = candidate.resource->of.endpoint.address;
+    candidate.state = map_get(states, address, strlen(address));
+    return candidate;
+}
+
+static bool is_eligible(const struct endpoint_question *question, const struct candidate *candidate)
+{
+    const struct mesh_endpoint *endpoint = &candidate->resource->of.endpoint;
+    return endpoint->is_ready && !was_tried(question, endpoint->address);
+}
+
+// Of two, the one with fewer open connections; of two that are set aside, the one that returns first.
+static const struct mesh_resource *better(const struct candidate *a, const struct candidate *b,
+                                          int rank)
+{
+    uint64_t cost_a = a->state == NULL ? 0 : a->state->open_count;
+    uint64_t cost_b = b->state == NULL ? 0 : b->state->open_count;
+    if (rank == 2) {
+        cost_a = a->state->ejected_until_ms;
+        cost_b = b->state->ejected_until_ms;
+    }
+    return cost_b < cost_a ? b->resource : a->resource;
+}
+
+// The n-th eligible endpoint of this rank.
+static struct candidate nth_of_rank(const struct endpoint_question *question,
+                                    const struct map *states, size_t first, size_t count, int rank,
+                                    size_t n)
+{
+    struct candidate candidate = {0};
+    for (size_t i = first; i < first + count; i++) {
+        candidate = candidate_at(question, states, i);
+        if (is_eligible(question, &candidate) && rank_of(question, &candidate) == rank &&
+            n-- == 0) {
+            break;
+        }
+    }
+    return candidate;
+}
+
+const struct mesh_resource *endpoint_choose(const struct endpoint_question *question,
+                                            const struct map *states)
+{
+    size_t first = 0;
+    size_t count = 0;
+    size_t of_rank[3] = {0};
+    mesh_view_endpoints(question->view, question->service, &first, &count);
+    for (size_t i = first; i < first + count; i++) {
+        struct candidate candidate = candidate_at(question, states, i);
+        if (is_eligible(question, &candidate)) {
+            of_rank[rank_of(question, &candidate)]++;
+        }
+    }
+    for (int rank = 0; rank < 3; rank++) {
+        size_t choices = of_rank[rank];
+        if (choices == 0) {
+            continue;
+        }
+        size_t one = question->random % choices;
+        size_t other = choices == 1 ? one
+                                    : (one + 1 + (question->random >> 16) % (choices - 1)) % choices;
+        struct candidate a = nth_of_rank(question, states, first, count, rank, one);
+        struct candidate b = nth_of_rank(question, states, first, count, rank, other);
+        return better(&a, &b, rank);
+    }
+    return NULL;
+}
+
+struct endpoint_state *endpoint_state_get(struct map *states, const char *address)
+{
+    struct endpoint_state *state = map_get(states, address, strlen(address));
+    if (state != NULL) {
+        return state;
+    }
+    state = rm_calloc(1, sizeof *state);
+    if (state == NULL || map_put(states, address, strlen(address), state, NULL) != RM_OK) {
+        rm_free(state);
+        return NULL;
+    }
+    return state;
+}
+
+void endpoint_note_failure(struct endpoint_state *state, uint64_t now_ms)
+{
+    uint32_t shift = state->failure_count < 5 ? state->failure_count : 5;
+    uint64_t delay_ms = (uint64_t)ENDPOINT_EJECT_MIN_MS << shift;
+    state->failure_count++;
+    state->ejected_until_ms =
+        now_ms + (delay_ms < ENDPOINT_EJECT_MAX_MS ? delay_ms : ENDPOINT_EJECT_MAX_MS);
+}
+
+void endpoint_note_success(struct endpoint_state *state)
+{
+    state->failure_count = 0;
+    state->ejected_until_ms = 0;
+}
+
+static void free_state(void *context, const void *key, size_t key_length, void *value)
+{
+    (void)context;
+    (void)key;
+    (void)key_length;
+    rm_free(value);
+}
+
+void endpoints_free(struct map *states)
+{
+    if (states != NULL) {
+        map_visit(states, free_state, NULL);
+        map_free(states);
+    }
+}

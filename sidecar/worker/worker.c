@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "worker/worker.h"
+
+#include <string.h>
+
+#include "base/log.h"
+#include "crypto/crypto.h"
+#include "identity/spiffe.h"
+#include "tunnel/tunnel.h"
+#include "worker/connection.h"
+#include "worker/endpoints.h"
+#include "worker/waiting.h"
+
+static const char *const tunnel_alpn[] = {TUNNEL_ALPN};
+
+static enum rm_err make_tunnel_tls(const struct snapshot *snapshot, struct tls_context **out,
+                                   struct rm_error *error)
+{
+    struct spiffe_id id;
+    const char *own_id = snapshot->identity->spiffe_id;
+    RM_TRY(spiffe_id_parse(own_id, strlen(own_id), &id, error));
+    uint8_t digest[SHA256_BYTES];
+    char sni[SPIFFE_SNI_BYTES];
+    sha256(id.text, id.length, digest);
+    spiffe_sni(&id, digest, sni);
+    const char *own_names[] = {sni};
+    struct tls_spiffe_profile profile = {
+        .identity = snapshot->identity,
+        .trust = snapshot->trust,
+        .alpn = tunnel_alpn,
+        .alpn_count = 1,
+        .is_alpn_required = true,
+        .is_client_certificate_required = true,
+        .is_sni_strict = true,
+        .own_names = own_names,
+        .own_name_count = 1,
+    };
+    return tls_context_new_spiffe(&profile, out, error);
+}
+
+static enum rm_err make_edge_tls(const struct snapshot *snapshot, struct tls_context **out,
+                                 struct rm_error *error)
+{
+    struct tls_spiffe_profile profile = {
+        .identity = snapshot->identity,
+        .trust = snapshot->trust,
+        .is_client_certificate_required = true,
+    };
+    return tls_context_new_spiffe(&profile, out, error);
+}
+
+// On any error no context is left: handshakes are refused rather than judged by what is outdated.
+static enum rm_err make_contexts(struct worker *worker, struct rm_error *error)
+{
+    const struct snapshot *snapshot = worker->snapshot;
+    tls_context_unref(worker->tunnel_tls);
+    tls_context_unref(worker->edge_tls);
+    worker->tunnel_tls = NULL;
+    worker->edge_tls = NULL;
+    if (snapshot->identity == NULL || snapshot->trust == NULL) {
+        return RM_OK;
+    }
+    RM_TRY(make_tunnel_tls(snapshot, &worker->tunnel_tls, error));
+    if (snapshot->config->edges.count == 0) {
+        return RM_OK;
+    }
+    return make_edge_tls(snapshot, &worker->edge_tls, error);
+}
+
+// Judges every established connection by the snapshot in force.
+static void judge_all(struct worker *worker)
+{
+    list_each_safe(node, following, &worker->connections)
+    {
+        struct connection *connection = list_entry(node, struct connection, node);
+        const char *reason = connection->is_established ? connection->judge(connection) : NULL;
+        if (reason != NULL) {
+            connection->cut(connection, reason);
+        }
+    }
+}
+
+static void worker_on_sweep(void *context)
+{
+    struct worker *worker = context;
+    judge_all(worker);
+    if (worker->connection_count > 0 && timer_start(&worker->sweep, WORKER_SWEEP_MS) != RM_OK) {
+        log_error(LOG_MAIN, "sweep_not_started", LOG_ERR(RM_ERR_NO_MEMORY));
+    }
+}
+
+enum rm_err worker_init(struct worker *worker, size_t index, struct loop *loop,
+                        struct metric_set *metrics, struct snapshot *snapshot,
+                        struct rm_error *error)
+{
+    memset(worker, 0, sizeof *worker);
+    worker->index = index;
+    worker->loop = loop;
+    worker->metrics = metrics;
+    list_init(&worker->connections);
+    list_init(&worker->waiting);
+    timer_init(&worker->sweep, loop, worker_on_sweep, worker);
+    worker->endpoints = map_new();
+    if (worker->endpoints == NULL) {
+        return rm_error_set(error, RM_ERR_NO_MEMORY, "out of memory");
+    }
+    worker->snapshot = snapshot_ref(snapshot);
+    enum rm_err result = resolver_open(loop, &worker->resolver, error);
+    if (result == RM_OK) {
+        result = make_contexts(worker, error);
+    }
+    if (result != RM_OK) {
+        worker_deinit(worker);
+    }
+    return result;
+}
+
+void worker_deinit(struct worker *worker)
+{
+    timer_stop(&worker->sweep);
+    tls_context_unref(worker->tunnel_tls);
+    tls_context_unref(worker->edge_tls);
+    worker->tunnel_tls = NULL;
+    worker->edge_tls = NULL;
+    if (worker->resolver != NULL) {
+        resolver_close(worker->resolver);
+        worker->resolver = NULL;
+    }
+    endpoints_free(worker->endpoints);
+    worker->endpoints = NULL;
+    snapshot_unref(worker->snapshot);
+    worker->snapshot = NULL;
+}
+
+void worker_adopt(struct worker *worker, struct snapshot *snapshot)
+{
+    struct snapshot *before = worker->snapshot;
+    bool is_same_tls = before->identity == snapshot->identity && before->trust == snapshot->trust &&
+                       before->config == snapshot->config;
+    bool is_same_rules = before->view == snapshot->view && before->trust == snapshot->trust &&
+                         before->config == snapshot->config;
+    worker->snapshot = snapshot_ref(snapshot);
+    struct rm_error error = {0};
+    if (!is_same_tls && make_contexts(worker, &error) != RM_OK) {
+        log_error(LOG_TLS, "contexts_not_made", LOG_STR("error", rm_error_message(&error)));
+    }
+    if (!is_same_rules) {
+        judge_all(worker);
+    }
+    snapshot_unref(before);
+    waiting_resume(worker);
+}
+
+void worker_cut_all(struct worker *worker, const char *reason)
+{
+    list_each_safe(node, following, &worker->connections)
+    {
+        struct connection *connection = list_entry(node, struct connection, node);
+        connection->cut(connection, reason);
+    }
+}

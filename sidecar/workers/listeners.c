@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "workers/listeners.h"
+
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/list.h"
+#include "base/log.h"
+#include "inbound/inbound.h"
+#include "outbound/outbound.h"
+#include "stream/socket.h"
+
+enum door_kind { DOOR_TUNNEL, DOOR_EDGE, DOOR_OUTBOUND };
+
+// One open listener. The service it leads to is looked up by address in the configuration in force, so
+// that a reload may change it without closing the port.
+struct door {
+    struct list node;              // of listeners->doors
+    struct worker *worker;         // it accepts for
+    enum door_kind kind;           // what comes through
+    struct stream_address address; // as configured
+    struct listener *listener;     // open
+    bool is_new;                   // opened by prepare, not yet committed
+    bool is_wanted;                // by the configuration that is being prepared
+};
+
+struct listeners {
+    struct worker *worker;
+    struct list doors; // struct door
+};
+
+static const struct sidecar_outbound *find_outbound(const struct sidecar_config *config,
+                                                    const struct stream_address *address)
+{
+    const struct sidecar_outbound *items = config->outbound.items;
+    for (size_t i = 0; i < config->outbound.count; i++) {
+        if (socket_address_equal(&items[i].listen_address, address)) {
+            return &items[i];
+        }
+    }
+    return NULL;
+}
+
+// Number of the hosted service that an edge leads to; false when it leads nowhere any more.
+static bool find_edge(const struct sidecar_config *config, const struct stream_address *address,
+                      size_t *service)
+{
+    const struct sidecar_edge *edges = config->edges.items;
+    const struct sidecar_inbound_service *services = config->services.items;
+    for (size_t i = 0; i < config->edges.count; i++) {
+        if (!socket_address_equal(&edges[i].listen_address, address)) {
+            continue;
+        }
+        for (*service = 0; *service < config->services.count; (*service)++) {
+            if (strcmp(services[*service].name, edges[i].service) == 0) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+static void door_on_accept(void *context, struct stream *stream)
+{
+    struct door *door = context;
+    const struct sidecar_config *config = door->worker->snapshot->config;
+    const struct sidecar_outbound *outbound = NULL;
+    size_t service = 0;
+    switch (door->kind) {
+    case DOOR_TUNNEL:
+        inbound_accept(door->worker, stream);
+        return;
+    case DOOR_EDGE:
+        if (find_edge(config, &door->address, &service)) {
+            inbound_accept_edge(door->worker, stream, service);
+            return;
+        }
+        break;
+    case DOOR_OUTBOUND:
+        outbound = find_outbound(config, &door->address);
+        if (outbound != NULL) {
+            outbound_accept(door->worker, stream, outbound);
+            return;
+        }
+        break;
+    }
+    stream_close(stream, STREAM_CLOSE_ABORT, NULL, NULL);
+}
+
+static void door_free(struct door *door, bool drain)
+{
+    list_remove(&door->node);
+    listener_close(door->listener, drain);
+    rm_free(door);
+}
+
+static struct door *find_door(const struct listeners *listeners, enum door_kind kind,
+                              const struct stream_address *address)
+{
+    list_each(node, &listeners->doors)
+    {
+        struct door *door = list_entry(node, struct door, node);
+        if (door->kind == kind && socket_address_equal(&door->address, address)) {
+            return door;
+        }
+    }
+    return NULL;
+}
+
+static enum rm_err want_door(struct listeners *listeners, enum door_kind kind,
+                             const struct stream_address *address, int unix_mode,
+                             struct rm_error *error)
+{
+    bool is_unix = address->address.ss_family == AF_UNIX;
+    if (is_unix && listeners->worker->index > 0) {
+        return RM_OK; // a path has one listener: the first worker's
+    }
+    struct door *door = find_door(listeners, kind, address);
+    if (door != NULL) {
+        door->is_wanted = true;
+        return RM_OK;
+    }
+    door = rm_calloc(1, sizeof *door);
+    if (door == NULL) {
+        return rm_error_set(error, RM_ERR_NO_MEMORY, "out of memory");
+    }
+    struct listener_options options = {
+        .address = *address,
+        .reuse_port = !is_unix,
+        .unix_mode = unix_mode,
+        .unix_uid = -1,
+        .unix_gid = -1,
+    };
+    *door = (struct door){.worker = listeners->worker, .kind = kind, .address = *address,
+                          .is_new = true, .is_wanted = true};
+    enum rm_err result = listener_open(listeners->worker->loop, &options, door_on_accept, door,
+                                       &door->listener, error);
+    if (result != RM_OK) {
+        rm_free(door);
+        return result;
+    }
+    listener_pause(door->listener);
+    list_append(&listeners->doors, &door->node);
+    return RM_OK;
+}
+
+static enum rm_err want_all(struct listeners *listeners, struct sidecar_config *config,
+                            struct rm_error *error)
+{
+    if (config->services.count > 0) {
+        RM_TRY(want_door(listeners, DOOR_TUNNEL, &config->inbound_address, 0, error));
+    }
+    const struct sidecar_edge *edges = config->edges.items;
+    for (size_t i = 0; i < config->edges.count; i++) {
+        RM_TRY(want_door(listeners, DOOR_EDGE, &edges[i].listen_address, 0, error));
+    }
+    const struct sidecar_outbound *outbound = config->outbound.items;
+    for (size_t i = 0; i < config->outbound.count; i++) {
+        RM_TRY(want_door(listeners, DOOR_OUTBOUND, &outbound[i].listen_address, outbound[i].mode,
+                         error));
+    }
+    return RM_OK;
+}
+
+struct listeners *listeners_new(struct worker *worker)
+{
+    struct listeners *listeners = rm_calloc(1, sizeof *listeners);
+    if (listeners != NULL) {
+        listeners->worker = worker;
+        list_init(&listeners->doors);
+    }
+    return listeners;
+}
+
+enum rm_err listeners_prepare(struct listeners *listeners, struct sidecar_config *config,
+                              struct rm_error *error)
+{
+    list_each(node, &listeners->doors)
+    {
+        list_entry(node, struct door, node)->is_wanted = false;
+    }
+    enum rm_err result = want_all(listeners, config, error);
+    if (result != RM_OK) {
+        listeners_undo(listeners);
+    }
+    return result;
+}
+
+void listeners_commit(struct listeners *listeners)
+{
+    list_each_safe(node, following, &listeners->doors)
+    {
+        struct door *door = list_entry(node, struct door, node);
+        if (!door->is_wanted) {
+            // Connections that the kernel has queued already were promised an answer.
+            door_free(door, true);
+        } else if (door->is_new) {
+            door->is_new = false;
+            listener_resume(door->listener);
+        }
+    }
+}
+
+void listeners_undo(struct listeners *listeners)
+{
+    list_each_safe(node, following, &listeners->doors)
+    {
+        struct door *door = list_entry(node, struct door, node);
+        if (door->is_new) {
+            door_free(door, false);
+        }
+    }
+}
+
+void listeners_drain(struct listeners *listeners)
+{
+    list_each_safe(node, following, &listeners->doors)
+    {
+        struct door *door = list_entry(node, struct door, node);
+        if (door->kind == DOOR_EDGE) {
+            door_free(door, true);
+        }
+    }
+}
+
+void listeners_free(struct listeners *listeners)
+{
+    if (listeners == NULL) {
+        return;
+    }
+    list_each_safe(node, following, &listeners->doors)
+    {
+        door_free(list_entry(node, struct door, node), false);
+    }
+    rm_free(listeners);
+}
