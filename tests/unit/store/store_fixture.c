@@ -49,16 +49,23 @@ static enum rm_err on_thread_start(void *context, struct loop *loop)
     return RM_OK;
 }
 
-struct fixture *fixture_new(void)
+struct fixture *fixture_new_in(const char *folder)
 {
     struct fixture *fixture = rm_calloc(1, sizeof(*fixture));
     assert_non_null(fixture);
     pthread_mutex_init(&fixture->mutex, NULL);
     pthread_cond_init(&fixture->changed, NULL);
-    make_folder(fixture->folder, sizeof(fixture->folder));
+    snprintf(fixture->folder, sizeof(fixture->folder), "%s", folder);
     assert_int_equal(loop_thread_start("test", on_thread_start, NULL, fixture, &fixture->thread),
                      RM_OK);
     return fixture;
+}
+
+struct fixture *fixture_new(void)
+{
+    char folder[64];
+    make_folder(folder, sizeof(folder));
+    return fixture_new_in(folder);
 }
 
 static void stop_loop(struct fixture *fixture, void *context)
@@ -276,7 +283,7 @@ static void on_read(void *context, enum rm_err result, const struct store_entry 
     struct read_call *call = context;
     struct answer *answer = call->answer;
     *answer = (struct answer){.result = result, .revision = revision, .count = count};
-    answer->entries = rm_calloc(count, sizeof(*answer->entries));
+    answer->entries = count > 0 ? rm_calloc(count, sizeof(*answer->entries)) : NULL;
     for (size_t i = 0; i < count; i++) {
         answer->entries[i].key = rm_strdup(entries[i].key);
         answer->entries[i].value = rm_memdup(entries[i].value, entries[i].value_length);

@@ -38,6 +38,8 @@ int fixture_setup(void **state);
 int fixture_teardown(void **state);
 // A folder, a loop, no store.
 struct fixture *fixture_new(void);
+// In a folder that is there; fixture_free() removes it.
+struct fixture *fixture_new_in(const char *folder);
 void fixture_free(struct fixture *fixture);
 enum rm_err fixture_try_open(struct fixture *fixture, struct rm_error *error);
 void fixture_open(struct fixture *fixture);
