@@ -33,25 +33,26 @@ struct app {
     struct loop *loop;
     struct resolver *resolver;
     struct metrics *metrics;
-    struct metric_set *metric_set;   // the main loop's
-    struct sidecar_config *config;   // in force; shares
-    struct sidecar_config *next;     // being reloaded; shares; NULL: no reload runs
-    struct snapshot *snapshot;       // published last; shares
-    struct workers *workers;         // NULL once they ended
+    struct metric_set *metric_set; // the main loop's
+    struct sidecar_config *config; // in force; shares
+    struct sidecar_config *next;   // being reloaded; shares; NULL: no reload runs
+    struct snapshot *snapshot;     // published last; shares
+    struct workers *workers;       // NULL once they ended
     struct certs *certs;
-    struct discovery *discovery;     // NULL without a control plane
+    struct discovery *discovery; // NULL without a control plane
     struct admin *admin;
-    struct tls_identity *identity;   // in force; shares; NULL before the first
-    struct trust_snapshot *trust;    // bundle of the identity's source; shares
-    struct mesh_view *view;          // in force; shares
-    struct timer config_timer;       // looks at the configuration file
-    struct timespec config_seen;     // its modification time when last read
-    uint64_t generation;             // of the snapshot published last
-    bool is_draining;                // told to stop
+    struct tls_identity *identity; // in force; shares; NULL before the first
+    struct trust_snapshot *trust;  // bundle of the identity's source; shares
+    struct mesh_view *view;        // in force; shares
+    struct timer config_timer;     // looks at the configuration file
+    struct timespec config_seen;   // its modification time when last read
+    uint64_t generation;           // of the snapshot published last
+    bool is_draining;              // told to stop
     int exit_status;
 };
 
-// --- Snapshots. ---------------------------------------------------------------------------------------------
+// --- Snapshots.
+// ---------------------------------------------------------------------------------------------
 
 // The view's bundles win once there is a complete view: they carry withdrawals too.
 static struct trust_snapshot *trust_in_force(const struct app *app)
@@ -115,7 +116,8 @@ static void app_on_view(void *context, struct mesh_view *view)
     publish(app);
 }
 
-// --- Readiness. -----------------------------------------------------------------------------------------------
+// --- Readiness.
+// -----------------------------------------------------------------------------------------------
 
 static bool app_is_ready(void *context, char reason[ADMIN_REASON_BYTES])
 {
@@ -142,7 +144,8 @@ static bool app_is_ready(void *context, char reason[ADMIN_REASON_BYTES])
     return true;
 }
 
-// --- Reload. ----------------------------------------------------------------------------------------------------
+// --- Reload.
+// ----------------------------------------------------------------------------------------------------
 
 static void apply_log(const struct sidecar_config *config)
 {
@@ -183,10 +186,11 @@ static enum rm_err check_unchangeable(const struct app *app, const struct sideca
     bool had_control = app->config->control.address != NULL;
     bool has_control = config->control.address != NULL;
     if (had_control != has_control) {
-        return rm_error_set(error, RM_ERR_CONFIG,
-                            "%s: identity cannot change between 'control' and 'files' while running: "
-                            "restart the sidecar",
-                            config->path);
+        return rm_error_set(
+            error, RM_ERR_CONFIG,
+            "%s: identity cannot change between 'control' and 'files' while running: "
+            "restart the sidecar",
+            config->path);
     }
     if (has_control &&
         strcmp(app->config->control.trust_domain, config->control.trust_domain) != 0) {
@@ -225,8 +229,7 @@ static void reload(struct app *app)
     }
     if (result == RM_OK) {
         snapshot = make_snapshot(app, config);
-        result = snapshot != NULL ? RM_OK
-                                  : rm_error_set(&error, RM_ERR_NO_MEMORY, "out of memory");
+        result = snapshot != NULL ? RM_OK : rm_error_set(&error, RM_ERR_NO_MEMORY, "out of memory");
     }
     if (result != RM_OK) {
         log_error(LOG_CONFIG, "reload_refused", LOG_STR("error", rm_error_message(&error)),
@@ -253,7 +256,8 @@ static void app_on_config_timer(void *context)
     }
 }
 
-// --- The end. ---------------------------------------------------------------------------------------------------
+// --- The end.
+// ---------------------------------------------------------------------------------------------------
 
 static void app_on_discovery_stopped(void *context)
 {
@@ -308,7 +312,8 @@ static void app_on_reload_signal(void *context, int number)
     reload(context);
 }
 
-// --- The start. ---------------------------------------------------------------------------------------------------
+// --- The start.
+// ---------------------------------------------------------------------------------------------------
 
 static size_t worker_count(const struct sidecar_config *config)
 {
@@ -394,9 +399,9 @@ int app_run(const char *config_path)
     }
     if (result != RM_OK) {
         // The process ends here; what was opened is the kernel's to close.
-        log_error(LOG_MAIN, "not_started",
-                  LOG_STR("error", error.code != RM_OK ? rm_error_message(&error)
-                                                       : rm_err_text(result)));
+        log_error(
+            LOG_MAIN, "not_started",
+            LOG_STR("error", error.code != RM_OK ? rm_error_message(&error) : rm_err_text(result)));
         return 1;
     }
     log_info(LOG_MAIN, "started", LOG_STR("version", REMORA_VERSION),

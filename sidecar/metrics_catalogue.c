@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "metrics_catalogue.h"
 
-static const double seconds[] = {0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1,
-                                 0.25,  0.5,    1,     2.5,  10,    60,   600, 3600};
+static const double seconds[] = {0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25,
+                                 0.5,   1,      2.5,   10,   60,    600,  3600};
 #define SECONDS_COUNT (sizeof seconds / sizeof seconds[0])
 
 const struct metric_info sidecar_metric_catalogue[SIDECAR_METRIC_COUNT] = {

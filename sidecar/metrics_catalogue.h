@@ -7,22 +7,22 @@
 #include "metrics/metrics.h"
 
 enum sidecar_metric {
-    SIDECAR_METRIC_CONNECTIONS_TOTAL,     // remora_connections_total{direction,service,result}
-    SIDECAR_METRIC_CONNECTIONS_OPEN,      // remora_connections_open{direction}
-    SIDECAR_METRIC_BYTES_TOTAL,           // remora_bytes_total{direction,flow} flow: sent, received
-    SIDECAR_METRIC_HANDSHAKES_TOTAL,      // remora_tls_handshakes_total{role,result}
-    SIDECAR_METRIC_HANDSHAKE_SECONDS,     // remora_tls_handshake_seconds{role} histogram
-    SIDECAR_METRIC_CONNECTION_SECONDS,    // remora_connection_seconds{direction} histogram
-    SIDECAR_METRIC_SNI_FALLBACK_TOTAL,    // remora_edge_sni_fallback_total{}
-    SIDECAR_METRIC_CERTIFICATE_EXPIRY,    // remora_certificate_expiry_timestamp_seconds{identity}
+    SIDECAR_METRIC_CONNECTIONS_TOTAL,  // remora_connections_total{direction,service,result}
+    SIDECAR_METRIC_CONNECTIONS_OPEN,   // remora_connections_open{direction}
+    SIDECAR_METRIC_BYTES_TOTAL,        // remora_bytes_total{direction,flow} flow: sent, received
+    SIDECAR_METRIC_HANDSHAKES_TOTAL,   // remora_tls_handshakes_total{role,result}
+    SIDECAR_METRIC_HANDSHAKE_SECONDS,  // remora_tls_handshake_seconds{role} histogram
+    SIDECAR_METRIC_CONNECTION_SECONDS, // remora_connection_seconds{direction} histogram
+    SIDECAR_METRIC_SNI_FALLBACK_TOTAL, // remora_edge_sni_fallback_total{}
+    SIDECAR_METRIC_CERTIFICATE_EXPIRY, // remora_certificate_expiry_timestamp_seconds{identity}
     SIDECAR_METRIC_CERTIFICATE_RENEWALS_TOTAL, // remora_certificate_renewals_total{result}
-    SIDECAR_METRIC_VIEW_VERSION,          // remora_view_version{}
-    SIDECAR_METRIC_VIEW_LAST_HEARD,       // remora_view_last_heard_timestamp_seconds{}
-    SIDECAR_METRIC_VIEW_INFO,             // remora_view_info{hash} 1
-    SIDECAR_METRIC_CONTROL_CONNECTED,     // remora_control_connected{}
-    SIDECAR_METRIC_CLOCK_OFFSET,          // remora_clock_offset_seconds{}
-    SIDECAR_METRIC_BUILD_INFO,            // remora_build_info{version}
-    SIDECAR_METRIC_ACCEPT_PAUSES_TOTAL,   // remora_accept_pauses_total{}
+    SIDECAR_METRIC_VIEW_VERSION,               // remora_view_version{}
+    SIDECAR_METRIC_VIEW_LAST_HEARD,            // remora_view_last_heard_timestamp_seconds{}
+    SIDECAR_METRIC_VIEW_INFO,                  // remora_view_info{hash} 1
+    SIDECAR_METRIC_CONTROL_CONNECTED,          // remora_control_connected{}
+    SIDECAR_METRIC_CLOCK_OFFSET,               // remora_clock_offset_seconds{}
+    SIDECAR_METRIC_BUILD_INFO,                 // remora_build_info{version}
+    SIDECAR_METRIC_ACCEPT_PAUSES_TOTAL,        // remora_accept_pauses_total{}
     SIDECAR_METRIC_COUNT,
 };
 

@@ -76,3 +76,6 @@ void config_free(const struct config_field *fields, void *target);
 // An error at a place: "<path>:<line>:<column>: <message>"; code RM_ERR_CONFIG.
 enum rm_err config_fail(struct rm_error *error, const char *path, struct config_place place,
                         const char *format, ...) RM_PRINTF(4, 5);
+
+// "libyaml 0.2.5", for --version. Static; one thread.
+const char *config_describe(void);

@@ -38,3 +38,6 @@ bool json_get_bool(const struct json *object, const char *key, bool fallback);
 size_t json_count(const struct json *array);
 const struct json *json_at(const struct json *array, size_t index);
 const char *json_as_string(const struct json *value); // NULL unless it is a string
+
+// "jansson 2.14", for --version. Static; one thread.
+const char *json_describe(void);

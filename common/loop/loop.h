@@ -119,3 +119,6 @@ void chunk_waiter_init(struct chunk_waiter *waiter, deferred_fn on_chunk, void *
 void chunk_wait(struct loop *loop, struct chunk_waiter *waiter);
 void chunk_wait_cancel(struct chunk_waiter *waiter);
 size_t chunk_lent_count(const struct loop *loop);
+
+// "libuv 1.44.2, c-ares 1.18.1", for --version. Static; one thread.
+const char *loop_describe(void);

@@ -82,8 +82,8 @@ static enum rm_err move_door(struct admin *admin, struct door *door,
                              struct rm_error *error)
 {
     struct listener *opened = NULL;
-    struct listener_options options = {.address = *address, .unix_mode = 0600, .unix_uid = -1,
-                                       .unix_gid = -1};
+    struct listener_options options = {
+        .address = *address, .unix_mode = 0600, .unix_uid = -1, .unix_gid = -1};
     if (door->listener != NULL && socket_address_equal(&door->address, address)) {
         return RM_OK;
     }

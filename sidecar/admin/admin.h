@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //
-// Health and metrics over HTTP: /healthz/ready (says what it waits for), /healthz/live, /metrics. Belongs
-// to the main loop. The two listeners serve nothing else, and nothing secret.
+// Health and metrics over HTTP: /healthz/ready (says what it waits for), /healthz/live, /metrics.
+// Belongs to the main loop. The two listeners serve nothing else, and nothing secret.
 #pragma once
 
 #include <stdbool.h>

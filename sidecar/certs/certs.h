@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //
-// The sidecar's own identity: gets the first certificate (join token, re-join key, or files), renews it
-// at half life, watches files. Belongs to the main loop.
-// Life: certs_start -> on_identity ... -> certs_stop.
+// The sidecar's own identity: gets the first certificate (join token, re-join key, or files),
+// renews it at half life, watches files. Belongs to the main loop. Life: certs_start -> on_identity
+// ... -> certs_stop.
 #pragma once
 
 #include <stdbool.h>
@@ -19,16 +19,16 @@
 struct certs;
 
 struct certs_status {
-    int64_t not_after_s;      // of the certificate in force; 0: none yet
-    int64_t next_renewal_s;   // Unix seconds; 0: not planned
-    char last_error[512];     // of the last failed attempt; "" when the last one succeeded
+    int64_t not_after_s;    // of the certificate in force; 0: none yet
+    int64_t next_renewal_s; // Unix seconds; 0: not planned
+    char last_error[512];   // of the last failed attempt; "" when the last one succeeded
     uint8_t serial[SERIAL_MAX_BYTES];
     uint8_t serial_length;
-    int64_t clock_offset_ms;  // control plane's clock minus ours, at the last answer
+    int64_t clock_offset_ms; // control plane's clock minus ours, at the last answer
 };
 
-// A new certificate is in force, or new roots are (identity unchanged). Borrowed; reference to keep.
-// `trust` is the own (and federated) bundle without withdrawals.
+// A new certificate is in force, or new roots are (identity unchanged). Borrowed; reference to
+// keep. `trust` is the own (and federated) bundle without withdrawals.
 typedef void (*certs_changed_fn)(void *context, struct tls_identity *identity,
                                  struct trust_snapshot *trust);
 // Something failed for good (a token that is used, no pin): the process should say so; it goes on

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //
-// One attempt: choose the evidence, connect to the proven control plane, call Issue with a fresh key,
-// check what came back, put it in force.
+// One attempt: choose the evidence, connect to the proven control plane, call Issue with a fresh
+// key, check what came back, put it in force.
 #include <stdio.h>
 #include <string.h>
 
@@ -59,17 +59,18 @@ static enum rm_err pinned_context(const struct certs *certs, struct tls_context 
     RM_TRY(join_token_read(control->join_token_file, &token, error));
     enum rm_err result = RM_OK;
     if (token.pin_count == 0) {
-        result = rm_error_set(error, RM_ERR_CONFIG,
-                              "%s: the token carries no pins and identity.control.bundle is not set: "
-                              "the control plane cannot be told from an impostor",
-                              control->join_token_file);
+        result =
+            rm_error_set(error, RM_ERR_CONFIG,
+                         "%s: the token carries no pins and identity.control.bundle is not set: "
+                         "the control plane cannot be told from an impostor",
+                         control->join_token_file);
     } else {
         char *control_id = spiffe_control_id(control->trust_domain);
-        result = control_id == NULL
-                     ? rm_error_set(error, RM_ERR_NO_MEMORY, "out of memory")
-                     : tls_context_new_pinned(control_id,
-                                              (const uint8_t(*)[KEY_ID_BYTES])token.pins,
-                                              token.pin_count, out, error);
+        result =
+            control_id == NULL
+                ? rm_error_set(error, RM_ERR_NO_MEMORY, "out of memory")
+                : tls_context_new_pinned(control_id, (const uint8_t(*)[KEY_ID_BYTES])token.pins,
+                                         token.pin_count, out, error);
         rm_free(control_id);
     }
     join_token_deinit(&token);
@@ -103,8 +104,7 @@ static enum rm_err make_context(struct certs *certs, struct tls_context **out,
                                 struct rm_error *error)
 {
     if (certs->attempt == CERTS_RENEW) {
-        struct trust_snapshot *trust =
-            certs->view_trust != NULL ? certs->view_trust : certs->trust;
+        struct trust_snapshot *trust = certs->view_trust != NULL ? certs->view_trust : certs->trust;
         return spiffe_context(certs->identity, trust, out, error);
     }
     struct trust_snapshot *trust = NULL;
@@ -122,7 +122,8 @@ static enum rm_err make_context(struct certs *certs, struct tls_context **out,
     return result;
 }
 
-// --- The request. -----------------------------------------------------------------------------------------
+// --- The request.
+// -----------------------------------------------------------------------------------------
 
 #define REJOIN_LABEL "remora-rejoin-v1" // with its NUL: separates the domains of signatures
 
@@ -206,7 +207,8 @@ static enum rm_err make_request(struct certs *certs, uint8_t **bytes, size_t *le
     return result;
 }
 
-// --- The answer. -----------------------------------------------------------------------------------------
+// --- The answer.
+// -----------------------------------------------------------------------------------------
 
 // What was issued must be ours: our key, our trust domain, a chain to the bundle that came along.
 static enum rm_err check_issued(const struct certs *certs, const struct issue_response *response,
@@ -244,9 +246,9 @@ static void keep_rejoin_key(struct certs *certs, const struct issue_response *re
     if (certs->new_rejoin_key == NULL || !response->is_rejoin_registered) {
         return;
     }
-    enum rm_err result = state_dir_write(
-        certs->config->control.state_dir, certs->config->control.trust_domain,
-        certs->new_rejoin_key, response->identity, response->trust, &error);
+    enum rm_err result =
+        state_dir_write(certs->config->control.state_dir, certs->config->control.trust_domain,
+                        certs->new_rejoin_key, response->identity, response->trust, &error);
     if (result != RM_OK) {
         log_error(LOG_CERTS, "rejoin_key_not_kept", LOG_STR("error", rm_error_message(&error)));
         return;
@@ -322,7 +324,8 @@ static void certs_on_call_close(void *context, struct rpc_call *call, enum rpc_s
     (void)call;
     if (status != RPC_OK) {
         char sentence[RM_ERROR_MESSAGE_BYTES];
-        snprintf(sentence, sizeof sentence, "the control plane refused to issue a certificate (%s): %s",
+        snprintf(sentence, sizeof sentence,
+                 "the control plane refused to issue a certificate (%s): %s",
                  rpc_status_name(status), text != NULL ? text : "");
         if (is_refusal(status)) {
             certs->is_renewal_refused = certs->is_renewal_refused || certs->attempt == CERTS_RENEW;
@@ -361,8 +364,8 @@ static void certs_on_link_ready(void *context, struct rpc_client *client)
             rpc_call_cancel(call); // its close tells
         }
     } else {
-        certs_note_failure(certs, error.code != RM_OK ? rm_error_message(&error)
-                                                      : rm_err_text(result));
+        certs_note_failure(certs,
+                           error.code != RM_OK ? rm_error_message(&error) : rm_err_text(result));
         link_close(certs->link);
     }
     rm_free_wiped(bytes, length);

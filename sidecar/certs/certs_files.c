@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //
-// An identity from files of any SPIFFE CA. The files are looked at every second; when one changed, key,
-// chain, dates and bundle are read and checked together. A half-written change keeps the old identity
-// and names the mismatch.
+// An identity from files of any SPIFFE CA. The files are looked at every second; when one changed,
+// key, chain, dates and bundle are read and checked together. A half-written change keeps the old
+// identity and names the mismatch.
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -167,11 +167,10 @@ static enum rm_err check_anchor(const struct sidecar_identity_files *files,
     }
     RM_TRY(chain_examine(ders, identity->chain.count, trust, &leaf, &facts, &why));
     certificate_deinit(&leaf);
-    return facts.is_anchored
-               ? RM_OK
-               : rm_error_set(error, RM_ERR_UNTRUSTED,
-                              "%s: its chain does not lead to a root in %s: %s", files->certificate,
-                              files->bundle, why);
+    return facts.is_anchored ? RM_OK
+                             : rm_error_set(error, RM_ERR_UNTRUSTED,
+                                            "%s: its chain does not lead to a root in %s: %s",
+                                            files->certificate, files->bundle, why);
 }
 
 static enum rm_err read_all(struct certs *certs, struct rm_error *error)

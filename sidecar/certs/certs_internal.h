@@ -20,30 +20,30 @@ enum certs_attempt { CERTS_RENEW, CERTS_REJOIN, CERTS_JOIN };
 struct certs {
     struct loop *loop;
     struct resolver *resolver;
-    struct sidecar_config *config;      // shares
+    struct sidecar_config *config; // shares
     struct metric_set *metrics;
     certs_changed_fn on_changed;
     void *context;
-    certs_stopped_fn on_stopped;        // set while stopping
+    certs_stopped_fn on_stopped; // set while stopping
     void *stopped_context;
     struct certs_status status;
-    struct tls_identity *identity;      // shares; NULL before the first
-    struct trust_snapshot *trust;       // shares; NULL before the first
-    struct trust_snapshot *view_trust;  // shares; newer roots from the view; NULL: none
-    struct timer timer;                 // next look
-    struct rotation rotation;           // of the identity in force
+    struct tls_identity *identity;     // shares; NULL before the first
+    struct trust_snapshot *trust;      // shares; NULL before the first
+    struct trust_snapshot *view_trust; // shares; newer roots from the view; NULL: none
+    struct timer timer;                // next look
+    struct rotation rotation;          // of the identity in force
     struct backoff backoff;
     bool is_stopping;
     // Control plane.
-    struct link *link;                  // of the running attempt; NULL: none runs
-    enum certs_attempt attempt;         // the running or last one
-    bool is_renewal_refused;            // the lineage is at its end: join anew
+    struct link *link;          // of the running attempt; NULL: none runs
+    enum certs_attempt attempt; // the running or last one
+    bool is_renewal_refused;    // the lineage is at its end: join anew
     bool is_rejoin_refused;
     struct private_key *new_key;        // of the running attempt
     struct private_key *new_rejoin_key; // offered in the running attempt; NULL: none
     struct state_dir state;             // what the state folder held
     // Files.
-    uint8_t files_seen[32];             // SHA-256 of what stat said about the files last read
+    uint8_t files_seen[32]; // SHA-256 of what stat said about the files last read
     bool has_files_seen;
 };
 
@@ -56,7 +56,8 @@ void certs_look_again(struct certs *certs, uint64_t delay_ms);
 // Ends a stop when nothing runs any more.
 void certs_finish_stop(struct certs *certs);
 
-// One attempt to get a certificate from the control plane; ends in certs_adopt or certs_note_failure.
+// One attempt to get a certificate from the control plane; ends in certs_adopt or
+// certs_note_failure.
 void certs_control_attempt(struct certs *certs);
 // Reads the files if they changed.
 void certs_files_look(struct certs *certs);

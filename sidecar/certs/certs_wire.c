@@ -26,8 +26,7 @@ enum rm_err issue_request_encode(const struct issue_request *request, uint8_t **
     message.csr = binary(request->csr, request->csr_length);
     message.wanted_lifetime_s = request->wanted_lifetime_s;
     if (request->new_rejoin_key != NULL) {
-        message.rejoin_public_key =
-            binary(request->new_rejoin_key, request->new_rejoin_key_length);
+        message.rejoin_public_key = binary(request->new_rejoin_key, request->new_rejoin_key_length);
     }
     if (request->join_token != NULL) {
         message.evidence_case = REMORA__IDENTITY__V1__ISSUE_REQUEST__EVIDENCE_JOIN_TOKEN;
@@ -51,8 +50,8 @@ static enum rm_err read_chain(const Remora__Identity__V1__IssueResponse *message
                             message->n_certificates);
     }
     for (size_t i = 0; i < message->n_certificates; i++) {
-        RM_TRY(chain_append(&out->chain, message->certificates[i].data,
-                            message->certificates[i].len));
+        RM_TRY(
+            chain_append(&out->chain, message->certificates[i].data, message->certificates[i].len));
     }
     return RM_OK;
 }

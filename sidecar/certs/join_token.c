@@ -8,10 +8,11 @@
 
 static enum rm_err malformed(const char *path, const char *what, struct rm_error *error)
 {
-    return rm_error_set(error, RM_ERR_MALFORMED,
-                        "%s: this is no join token: %s; expected rmt1.<id>.<secret>.<pins> as printed "
-                        "by 'remora token create'",
-                        path, what);
+    return rm_error_set(
+        error, RM_ERR_MALFORMED,
+        "%s: this is no join token: %s; expected rmt1.<id>.<secret>.<pins> as printed "
+        "by 'remora token create'",
+        path, what);
 }
 
 // The n-th part between dots.

@@ -20,14 +20,14 @@ struct rotation rotation_plan(int64_t issued_at_s, int64_t not_after_s, int64_t 
 
 bool rotation_is_due(const struct rotation *rotation, int64_t now_wall_s, uint64_t now_mono_ms)
 {
-    // The wall clock counts in whole seconds: one more than due, or lives of seconds would jitter early.
+    // The wall clock counts in whole seconds: one more than due, or lives of seconds would jitter
+    // early.
     return now_mono_ms >= rotation->due_mono_ms || now_wall_s > rotation->due_wall_s + 1;
 }
 
 uint64_t rotation_sleep_ms(const struct rotation *rotation, uint64_t now_mono_ms)
 {
-    uint64_t left =
-        rotation->due_mono_ms > now_mono_ms ? rotation->due_mono_ms - now_mono_ms : 0;
+    uint64_t left = rotation->due_mono_ms > now_mono_ms ? rotation->due_mono_ms - now_mono_ms : 0;
     if (left < ROTATION_LOOK_MIN_MS) {
         return ROTATION_LOOK_MIN_MS;
     }

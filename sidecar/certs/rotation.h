@@ -10,8 +10,8 @@
 #define ROTATION_LOOK_MIN_MS 250
 
 struct rotation {
-    int64_t due_wall_s;     // Unix seconds
-    uint64_t due_mono_ms;   // the same moment on the monotonic clock
+    int64_t due_wall_s;   // Unix seconds
+    uint64_t due_mono_ms; // the same moment on the monotonic clock
 };
 
 // Half of the time from issuance to the end, +-10 % of it by `random`.

@@ -53,8 +53,9 @@ enum rm_err bundle_file_read(const char *path, const char *trust_domain, struct 
         return rm_error_wrap(error, "%s", path);
     }
     if (adder.count == 0) {
-        return rm_error_set(error, RM_ERR_CONFIG, "%s: no PEM certificate in it; expected the roots of %s",
-                            path, trust_domain);
+        return rm_error_set(error, RM_ERR_CONFIG,
+                            "%s: no PEM certificate in it; expected the roots of %s", path,
+                            trust_domain);
     }
     return RM_OK;
 }

@@ -85,7 +85,10 @@ static const struct config_field identity_fields[] = {
 
 #define SERVICE_AT(member) offsetof(struct sidecar_inbound_service, member)
 static const struct config_field service_fields[] = {
-    {.key = "name", .type = CONFIG_STRING, .offset = SERVICE_AT(name), .is_required = true,
+    {.key = "name",
+     .type = CONFIG_STRING,
+     .offset = SERVICE_AT(name),
+     .is_required = true,
      .place_offset = SERVICE_AT(place)},
     {.key = "port",
      .type = CONFIG_INTEGER,
@@ -109,7 +112,10 @@ static const struct config_field edge_fields[] = {
      .offset = EDGE_AT(listen),
      .is_required = true,
      .check = check_address},
-    {.key = "service", .type = CONFIG_STRING, .offset = EDGE_AT(service), .is_required = true,
+    {.key = "service",
+     .type = CONFIG_STRING,
+     .offset = EDGE_AT(service),
+     .is_required = true,
      .place_offset = EDGE_AT(place)},
     {0},
 };
@@ -148,10 +154,7 @@ static const struct config_field outbound_fields[] = {
      .minimum = 0,
      .maximum = 65535},
     {.key = "endpoint", .type = CONFIG_STRING, .offset = OUTBOUND_AT(endpoint)},
-    {.key = "identity",
-     .type = CONFIG_STRING,
-     .offset = OUTBOUND_AT(identity),
-     .check = check_id},
+    {.key = "identity", .type = CONFIG_STRING, .offset = OUTBOUND_AT(identity), .check = check_id},
     {.key = "expose", .type = CONFIG_BOOL, .offset = OUTBOUND_AT(is_exposed)},
     {.key = "socket_mode", .type = CONFIG_STRING, .offset = OUTBOUND_AT(socket_mode)},
     {0},
@@ -305,8 +308,8 @@ static enum rm_err check_services(struct sidecar_config *config, struct rm_error
 }
 
 // Permissions of a Unix socket as octal text, e.g. "0660".
-static enum rm_err parse_mode(const struct sidecar_config *config, struct sidecar_outbound *outbound,
-                              struct rm_error *error)
+static enum rm_err parse_mode(const struct sidecar_config *config,
+                              struct sidecar_outbound *outbound, struct rm_error *error)
 {
     outbound->mode = 0600;
     if (outbound->socket_mode == NULL) {
@@ -328,10 +331,11 @@ static enum rm_err check_one_outbound(const struct sidecar_config *config,
 {
     RM_TRY(socket_address_parse(outbound->listen, &outbound->listen_address, error));
     if (!outbound->is_exposed && !socket_address_is_loopback(&outbound->listen_address)) {
-        return config_fail(error, config->path, outbound->place,
-                           "outbound listener %s is not on loopback: whoever reaches it would act "
-                           "as this workload; use 127.0.0.1 or a Unix socket, or say 'expose: true'",
-                           outbound->listen);
+        return config_fail(
+            error, config->path, outbound->place,
+            "outbound listener %s is not on loopback: whoever reaches it would act "
+            "as this workload; use 127.0.0.1 or a Unix socket, or say 'expose: true'",
+            outbound->listen);
     }
     if ((outbound->endpoint == NULL) != (outbound->identity == NULL)) {
         return config_fail(error, config->path, outbound->place,
@@ -343,10 +347,11 @@ static enum rm_err check_one_outbound(const struct sidecar_config *config,
                            "a fixed endpoint needs the service's 'port'");
     }
     if (outbound->endpoint == NULL && config->files.certificate != NULL) {
-        return config_fail(error, config->path, outbound->place,
-                           "without a control plane there is no view: service '%s' needs 'endpoint' "
-                           "and 'identity'",
-                           outbound->service);
+        return config_fail(
+            error, config->path, outbound->place,
+            "without a control plane there is no view: service '%s' needs 'endpoint' "
+            "and 'identity'",
+            outbound->service);
     }
     return parse_mode(config, outbound, error);
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //
-// The sidecar's configuration as read from YAML (common/config). Immutable and counted: a reload makes
-// a new one; workers keep theirs until they got the next.
+// The sidecar's configuration as read from YAML (common/config). Immutable and counted: a reload
+// makes a new one; workers keep theirs until they got the next.
 #pragma once
 
 #include <stdbool.h>
@@ -15,73 +15,73 @@
 enum sidecar_access_log { ACCESS_LOG_OFF, ACCESS_LOG_ERRORS, ACCESS_LOG_ALL };
 
 struct sidecar_identity_control {
-    char *address;           // "host:port" of the control plane; NULL: not this way
-    char *trust_domain;      // own; needed without a token's or bundle's
-    char *bundle_file;       // PEM roots of the own trust domain; NULL: the token's pins
-    char *join_token_file;   // 0600; NULL: re-join from state_dir only
-    char *state_dir;         // 0700; NULL: nothing is kept
-    int64_t lifetime_ms;     // wanted lifetime of certificates; 0: the control plane's default
+    char *address;         // "host:port" of the control plane; NULL: not this way
+    char *trust_domain;    // own; needed without a token's or bundle's
+    char *bundle_file;     // PEM roots of the own trust domain; NULL: the token's pins
+    char *join_token_file; // 0600; NULL: re-join from state_dir only
+    char *state_dir;       // 0700; NULL: nothing is kept
+    int64_t lifetime_ms;   // wanted lifetime of certificates; 0: the control plane's default
 };
 struct sidecar_identity_files {
-    char *certificate;       // PEM chain, leaf first; NULL: not this way
-    char *key;               // PEM, 0600
-    char *bundle;            // PEM roots of the leaf's own trust domain
+    char *certificate;            // PEM chain, leaf first; NULL: not this way
+    char *key;                    // PEM, 0600
+    char *bundle;                 // PEM roots of the leaf's own trust domain
     struct config_list federated; // struct sidecar_federated
 };
 struct sidecar_federated {
     char *trust_domain;
-    char *bundle;            // PEM
+    char *bundle; // PEM
 };
 
 struct sidecar_inbound_service {
-    char *name;                   // service
-    int64_t port;                 // its port
-    char *target;                 // "127.0.0.1:8080" or "unix:/path"
-    struct config_strings allow;  // SPIFFE IDs and globs; empty: only the view's rules
+    char *name;                           // service
+    int64_t port;                         // its port
+    char *target;                         // "127.0.0.1:8080" or "unix:/path"
+    struct config_strings allow;          // SPIFFE IDs and globs; empty: only the view's rules
     struct stream_address target_address; // parsed
     struct config_place place;
 };
 struct sidecar_edge {
-    char *listen;                 // own address
-    char *service;                // one of inbound services
+    char *listen;                         // own address
+    char *service;                        // one of inbound services
     struct stream_address listen_address; // parsed
     struct config_place place;
 };
 struct sidecar_outbound {
-    char *listen;                 // "127.0.0.1:8080" or "unix:/path"
-    char *service;                // service name in the view, or for the fixed endpoint
-    int64_t port;                 // fixed endpoint: the service's port
-    char *endpoint;               // fixed tunnel address "host:port"; NULL: from the view
-    char *identity;               // fixed: the SPIFFE ID it must prove
-    bool is_exposed;              // key `expose`: may listen on more than loopback
-    char *socket_mode;            // Unix socket permissions, octal; NULL: 0600
+    char *listen;                         // "127.0.0.1:8080" or "unix:/path"
+    char *service;                        // service name in the view, or for the fixed endpoint
+    int64_t port;                         // fixed endpoint: the service's port
+    char *endpoint;                       // fixed tunnel address "host:port"; NULL: from the view
+    char *identity;                       // fixed: the SPIFFE ID it must prove
+    bool is_exposed;                      // key `expose`: may listen on more than loopback
+    char *socket_mode;                    // Unix socket permissions, octal; NULL: 0600
     struct stream_address listen_address; // parsed
-    int mode;                     // parsed socket_mode
+    int mode;                             // parsed socket_mode
     struct config_place place;
 };
 
 struct sidecar_config {
-    char *path;                               // the file it came from
-    struct sidecar_identity_control control;  // exactly one of control and files
+    char *path;                              // the file it came from
+    struct sidecar_identity_control control; // exactly one of control and files
     struct sidecar_identity_files files;
-    char *inbound_listen;                     // tunnel port; default "0.0.0.0:15008"
-    struct config_list services;              // struct sidecar_inbound_service
-    struct config_list edges;                 // struct sidecar_edge
-    struct config_list outbound;              // struct sidecar_outbound
-    char *health_listen;                      // default "0.0.0.0:15021"
-    char *metrics_listen;                     // default "0.0.0.0:15020"
-    char *zone;                               // topology zone; NULL: unknown
-    int64_t workers;                          // 1..64; 0: one per CPU, at most 8
-    int64_t drain_ms;                         // longest drain at SIGTERM
-    int64_t connection_grace_ms;              // lives past the peer's notAfter when nothing vouches
-    int64_t idle_timeout_ms;                  // 0: never
-    int64_t connect_timeout_ms;               // to an endpoint or a target
-    int64_t view_wait_ms;                     // captured connections wait for the first view
-    int log_level, log_format, access_log;    // enums
-    struct stream_address inbound_address;    // parsed
-    struct stream_address health_address;     // parsed
-    struct stream_address metrics_address;    // parsed
-    uint32_t ref_count;                       // private, atomic
+    char *inbound_listen;                  // tunnel port; default "0.0.0.0:15008"
+    struct config_list services;           // struct sidecar_inbound_service
+    struct config_list edges;              // struct sidecar_edge
+    struct config_list outbound;           // struct sidecar_outbound
+    char *health_listen;                   // default "0.0.0.0:15021"
+    char *metrics_listen;                  // default "0.0.0.0:15020"
+    char *zone;                            // topology zone; NULL: unknown
+    int64_t workers;                       // 1..64; 0: one per CPU, at most 8
+    int64_t drain_ms;                      // longest drain at SIGTERM
+    int64_t connection_grace_ms;           // lives past the peer's notAfter when nothing vouches
+    int64_t idle_timeout_ms;               // 0: never
+    int64_t connect_timeout_ms;            // to an endpoint or a target
+    int64_t view_wait_ms;                  // captured connections wait for the first view
+    int log_level, log_format, access_log; // enums
+    struct stream_address inbound_address; // parsed
+    struct stream_address health_address;  // parsed
+    struct stream_address metrics_address; // parsed
+    uint32_t ref_count;                    // private, atomic
 };
 
 // Reads and checks everything that can be checked without a network. Errors: RM_ERR_CONFIG ... with

@@ -29,41 +29,42 @@
 #define INSTANCE_ID_BYTES 8
 
 struct session {
-    struct discovery *discovery;   // it belongs to
-    struct link *link;             // NULL once it ended
-    struct rpc_call *call;         // NULL until the link is ready, and after the call closed
-    bool is_current;               // took over
+    struct discovery *discovery; // it belongs to
+    struct link *link;           // NULL once it ended
+    struct rpc_call *call;       // NULL until the link is ready, and after the call closed
+    bool is_current;             // took over
 };
 
 struct discovery {
     struct loop *loop;
     struct resolver *resolver;
-    struct sidecar_config *config;   // shares
+    struct sidecar_config *config; // shares
     struct metric_set *metrics;
     discovery_changed_fn on_changed;
     void *context;
     discovery_stopped_fn on_stopped; // set while stopping
     void *stopped_context;
-    struct tls_identity *identity;   // shares; NULL before the first
-    struct trust_snapshot *trust;    // shares
-    struct mesh_view *view;          // in force; never NULL
-    struct session *current;         // its deltas make the view; NULL: none
-    struct session *next;            // connecting, or waiting for its first response; NULL: none
-    size_t session_count;            // that have not ended
-    struct timer retry;              // next attempt
+    struct tls_identity *identity; // shares; NULL before the first
+    struct trust_snapshot *trust;  // shares
+    struct mesh_view *view;        // in force; never NULL
+    struct session *current;       // its deltas make the view; NULL: none
+    struct session *next;          // connecting, or waiting for its first response; NULL: none
+    size_t session_count;          // that have not ended
+    struct timer retry;            // next attempt
     struct backoff backoff;
     char instance_id[HEX_BYTES(INSTANCE_ID_BYTES)];
     char exported_hash[HEX_BYTES(SHA256_BYTES)]; // label of the view's info metric; "" at first
-    int64_t last_heard_mono_ms;      // 0: never
-    struct certs_status status;      // last reported
+    int64_t last_heard_mono_ms;                  // 0: never
+    struct certs_status status;                  // last reported
     bool has_status;
-    bool is_leaving;                 // said Goodbye: no new session
+    bool is_leaving; // said Goodbye: no new session
     bool is_stopping;
 };
 
 static void connect_next(struct discovery *discovery);
 
-// --- Messages out. ----------------------------------------------------------------------------------------
+// --- Messages out.
+// ----------------------------------------------------------------------------------------
 
 static void send_bytes(struct session *session, enum rm_err encoded, uint8_t *bytes, size_t length)
 {
@@ -181,7 +182,8 @@ static void send_ack(struct session *session, struct mesh_version version, const
     send_bytes(session, result, bytes, length);
 }
 
-// --- Deltas in. ---------------------------------------------------------------------------------------------
+// --- Deltas in.
+// ---------------------------------------------------------------------------------------------
 
 static void export_view(struct discovery *discovery)
 {
@@ -280,8 +282,8 @@ static void session_on_message(void *context, struct rpc_call *call, const uint8
         link_close(session->link);
         return;
     }
-    bool is_changed = response.delta.is_full || response.delta.put_count > 0 ||
-                      response.delta.removal_count > 0;
+    bool is_changed =
+        response.delta.is_full || response.delta.put_count > 0 || response.delta.removal_count > 0;
     note_heard(discovery, response.server_time_ms);
     if (!session->is_current) {
         take_over(session);
@@ -294,7 +296,8 @@ static void session_on_message(void *context, struct rpc_call *call, const uint8
     discovery->on_changed(discovery->context, discovery->view);
 }
 
-// --- Sessions. -------------------------------------------------------------------------------------------------
+// --- Sessions.
+// -------------------------------------------------------------------------------------------------
 
 static void finish_stop(struct discovery *discovery)
 {

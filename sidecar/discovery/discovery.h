@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //
-// Mesh.Sync: keeps a stream to the control plane, applies its deltas to the view, acknowledges them with
-// the canonical hash. The last view stays in force while the control plane is away. Reopened, make
-// before break, after each renewal. Belongs to the main loop.
+// Mesh.Sync: keeps a stream to the control plane, applies its deltas to the view, acknowledges them
+// with the canonical hash. The last view stays in force while the control plane is away. Reopened,
+// make before break, after each renewal. Belongs to the main loop.
 #pragma once
 
 #include <stdbool.h>
@@ -31,8 +31,8 @@ void discovery_set_identity(struct discovery *discovery, struct tls_identity *id
 void discovery_configure(struct discovery *discovery, struct sidecar_config *config);
 // Tells the control plane (rate-limited by the caller's changes).
 void discovery_report(struct discovery *discovery, const struct certs_status *status);
-struct mesh_view *discovery_view(const struct discovery *discovery);      // borrowed, never NULL
-int64_t discovery_last_heard_mono_ms(const struct discovery *discovery);  // 0: never
+struct mesh_view *discovery_view(const struct discovery *discovery);     // borrowed, never NULL
+int64_t discovery_last_heard_mono_ms(const struct discovery *discovery); // 0: never
 bool discovery_is_connected(const struct discovery *discovery);
 // Says Goodbye (endpoints leave the mesh) and keeps the stream open until discovery_stop.
 void discovery_goodbye(struct discovery *discovery);

@@ -53,7 +53,7 @@ struct inbound {
     bool is_edge;                      // no preface, no Reply
     uint8_t *preface;                  // owned; bytes read before the relay; NULL for an edge
     size_t preface_length;             // of preface
-    size_t preface_consumed;           // of preface: the Connect message; the rest is the application's
+    size_t preface_consumed; // of preface: the Connect message; the rest is the application's
 };
 
 static void inbound_free(struct inbound *inbound)
@@ -215,10 +215,9 @@ static void connect_target(struct inbound *inbound)
     sm_move(&inbound->sm, INBOUND_TARGET);
     stream_want(inbound->tunnel, 0);
     timer_stop(&inbound->deadline);
-    enum rm_err result =
-        socket_connect(inbound->base.worker->loop, &service->target_address,
-                       (uint32_t)config->connect_timeout_ms, inbound_on_target, inbound,
-                       &inbound->connecting);
+    enum rm_err result = socket_connect(inbound->base.worker->loop, &service->target_address,
+                                        (uint32_t)config->connect_timeout_ms, inbound_on_target,
+                                        inbound, &inbound->connecting);
     if (result != RM_OK) {
         refuse(inbound, TUNNEL_UNREACHABLE, "application_unreachable", rm_err_text(result));
     }
@@ -264,9 +263,8 @@ static void inbound_on_tunnel_event(void *context, unsigned events)
     struct inbound *inbound = context;
     (void)events;
     size_t length = 0;
-    enum rm_err result =
-        stream_read(inbound->tunnel, inbound->preface + inbound->preface_length,
-                    PREFACE_BYTES - inbound->preface_length, &length);
+    enum rm_err result = stream_read(inbound->tunnel, inbound->preface + inbound->preface_length,
+                                     PREFACE_BYTES - inbound->preface_length, &length);
     if (result == RM_ERR_WOULD_BLOCK) {
         return;
     }
@@ -380,8 +378,7 @@ static void inbound_begin(struct worker *worker, struct stream *lower, struct tl
     inbound->is_edge = is_edge;
     inbound->service = service;
     inbound->snapshot = snapshot_ref(worker->snapshot);
-    connection_begin(&inbound->base, worker,
-                     is_edge ? CONNECTION_EDGE : CONNECTION_INBOUND);
+    connection_begin(&inbound->base, worker, is_edge ? CONNECTION_EDGE : CONNECTION_INBOUND);
     timer_init(&inbound->deadline, worker->loop, inbound_on_deadline, inbound);
     sm_init(&inbound->sm, "inbound", inbound->base.started_ms, states, INBOUND_HANDSHAKE);
     if (is_edge && random_bytes(inbound->base.id, sizeof inbound->base.id) != RM_OK) {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //
 // Connections that come in: through the tunnel port (mTLS, ALPN remora/1, preface) and through edge
-// listeners (mTLS with an issued certificate, no preface). Nothing reaches the application before the
-// peer verdict and the policy said yes.
+// listeners (mTLS with an issued certificate, no preface). Nothing reaches the application before
+// the peer verdict and the policy said yes.
 #pragma once
 
 #include "stream/stream.h"

@@ -26,11 +26,11 @@ static const struct sm_state states[] = {
 };
 
 struct link {
-    struct sm sm;                      // enum link_state
+    struct sm sm; // enum link_state
     struct loop *loop;
     struct resolver *resolver;
-    char *address;                     // "host:port"; owned
-    char *host;                        // owned
+    char *address; // "host:port"; owned
+    char *host;    // owned
     uint16_t port;
     char *control_id;                  // that must be proven; owned
     struct tls_context *tls;           // shares
@@ -38,11 +38,11 @@ struct link {
     struct socket_connect *connecting; // pending, or NULL
     struct sockaddr_storage addresses[RESOLVER_MAX_ADDRESSES];
     size_t address_count;
-    size_t address_next;               // to dial
-    struct stream *stream;             // during the handshake; the client's afterwards
-    struct rpc_client *client;         // in READY
-    struct deferred end;               // tells the user, out of any callback
-    enum rm_err reason;                // for on_end
+    size_t address_next;       // to dial
+    struct stream *stream;     // during the handshake; the client's afterwards
+    struct rpc_client *client; // in READY
+    struct deferred end;       // tells the user, out of any callback
+    enum rm_err reason;        // for on_end
     char sentence[RM_ERROR_MESSAGE_BYTES];
     link_ready_fn on_ready;
     link_end_fn on_end;
@@ -109,8 +109,8 @@ static void link_on_handshake(void *context, enum rm_err result, const struct tl
     if (result != RM_OK) {
         char text[512];
         tls_failure_text(failure, text, sizeof text);
-        snprintf(link->sentence, sizeof link->sentence, "the control plane at %s was not accepted: %s",
-                 link->address, text);
+        snprintf(link->sentence, sizeof link->sentence,
+                 "the control plane at %s was not accepted: %s", link->address, text);
         end(link, failure->fault == TLS_FAULT_REFUSED_BY_PEER ? RM_ERR_REFUSED_BY_PEER
                                                               : RM_ERR_UNTRUSTED);
         return;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //
-// A connection to the control plane: name, TCP, TLS with a proven spiffe://<td>/remora/control, gRPC.
-// Nothing is sent before that proof. Belongs to the main loop.
-// Life: link_open -> on_ready (at most once) -> on_end (exactly once, last).
+// A connection to the control plane: name, TCP, TLS with a proven spiffe://<td>/remora/control,
+// gRPC. Nothing is sent before that proof. Belongs to the main loop. Life: link_open -> on_ready
+// (at most once) -> on_end (exactly once, last).
 #pragma once
 
 #include <stdint.h>

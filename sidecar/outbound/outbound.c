@@ -25,8 +25,8 @@
 #include "worker/endpoints.h"
 #include "worker/waiting.h"
 
-// Application bytes that ride in the first flight and are kept until the Reply: sent again to another
-// endpoint if need be.
+// Application bytes that ride in the first flight and are kept until the Reply: sent again to
+// another endpoint if need be.
 #define EARLY_BYTES 16384
 #define REPLY_ROOM (TUNNEL_PREFIX_BYTES + TUNNEL_MAX_MESSAGE_BYTES)
 #define REPLY_TIMEOUT_MS 15000 // the other sidecar's own connect to its application included
@@ -53,27 +53,27 @@ static const struct sm_state states[] = {
 };
 
 struct outbound {
-    struct connection base;             // first
-    struct sm sm;                       // enum outbound_state
-    struct stream *application;         // the relay's while it runs
-    struct stream *tunnel;              // NULL until HANDSHAKE; the relay's while it runs
-    struct socket_connect *connecting;  // NULL unless DIALLING
-    struct resolver_lookup *lookup;     // NULL unless DIALLING a fixed name
-    struct relay *relay;                // NULL before RELAY
-    struct timer deadline;              // of WAITING, or of the Reply
-    struct waiting waiting;             // for the first view
-    struct snapshot *snapshot;          // shares: what this attempt works from; NULL in RELAY
-    char *fixed_endpoint;               // owned; NULL: the view's endpoints
-    char *expected_id;                  // owned: what the peer must prove; of this attempt
-    struct endpoint_state *endpoint;    // of this attempt; borrowed from the worker; NULL: none
-    char *tried[ENDPOINT_MAX_TRIED];    // owned: addresses that were dialled
-    size_t tried_count;                 // of tried
-    uint8_t *early;                     // owned: application bytes kept until the Reply; NULL: none
-    size_t early_length;                // of early
-    uint8_t *reply;                     // owned: bytes of the Reply so far; NULL before REPLY
-    size_t reply_length;                // of reply
-    const char *last_result;            // why the last attempt failed; static; NULL: none failed
-    char *last_detail;                  // owned sentence; may be NULL
+    struct connection base;            // first
+    struct sm sm;                      // enum outbound_state
+    struct stream *application;        // the relay's while it runs
+    struct stream *tunnel;             // NULL until HANDSHAKE; the relay's while it runs
+    struct socket_connect *connecting; // NULL unless DIALLING
+    struct resolver_lookup *lookup;    // NULL unless DIALLING a fixed name
+    struct relay *relay;               // NULL before RELAY
+    struct timer deadline;             // of WAITING, or of the Reply
+    struct waiting waiting;            // for the first view
+    struct snapshot *snapshot;         // shares: what this attempt works from; NULL in RELAY
+    char *fixed_endpoint;              // owned; NULL: the view's endpoints
+    char *expected_id;                 // owned: what the peer must prove; of this attempt
+    struct endpoint_state *endpoint;   // of this attempt; borrowed from the worker; NULL: none
+    char *tried[ENDPOINT_MAX_TRIED];   // owned: addresses that were dialled
+    size_t tried_count;                // of tried
+    uint8_t *early;                    // owned: application bytes kept until the Reply; NULL: none
+    size_t early_length;               // of early
+    uint8_t *reply;                    // owned: bytes of the Reply so far; NULL before REPLY
+    size_t reply_length;               // of reply
+    const char *last_result;           // why the last attempt failed; static; NULL: none failed
+    char *last_detail;                 // owned sentence; may be NULL
 };
 
 static void try_next(struct outbound *outbound);
@@ -285,8 +285,8 @@ static void outbound_on_tunnel_event(void *context, unsigned events)
     }
 }
 
-// What the application has said so far goes into the same flight as the Connect. At the first attempt
-// it is read; later attempts send what was kept.
+// What the application has said so far goes into the same flight as the Connect. At the first
+// attempt it is read; later attempts send what was kept.
 static enum rm_err read_early(struct outbound *outbound)
 {
     if (outbound->early != NULL) {
@@ -425,10 +425,9 @@ static void outbound_on_dialled(void *context, enum rm_err result, struct stream
 static void dial(struct outbound *outbound, const struct stream_address *address)
 {
     outbound->base.remote = *address;
-    enum rm_err result =
-        socket_connect(outbound->base.worker->loop, address,
-                       (uint32_t)outbound->snapshot->config->connect_timeout_ms,
-                       outbound_on_dialled, outbound, &outbound->connecting);
+    enum rm_err result = socket_connect(outbound->base.worker->loop, address,
+                                        (uint32_t)outbound->snapshot->config->connect_timeout_ms,
+                                        outbound_on_dialled, outbound, &outbound->connecting);
     if (result != RM_OK) {
         attempt_failed(outbound, "endpoint_unreachable", rm_err_text(result));
     }
@@ -467,8 +466,8 @@ static void dial_fixed(struct outbound *outbound)
     }
     memcpy(host, outbound->fixed_endpoint, length);
     host[length] = '\0';
-    if (resolver_lookup(outbound->base.worker->resolver, host, (uint16_t)port,
-                        outbound_on_resolved, outbound, &outbound->lookup) != RM_OK) {
+    if (resolver_lookup(outbound->base.worker->resolver, host, (uint16_t)port, outbound_on_resolved,
+                        outbound, &outbound->lookup) != RM_OK) {
         attempt_failed(outbound, "name_not_resolved", outbound->fixed_endpoint);
     }
 }
@@ -543,9 +542,9 @@ static void dial_view(struct outbound *outbound)
         .now_ms = loop_now_ms(worker->loop),
         .random = random_u32(),
     };
-    const struct mesh_resource *endpoint =
-        outbound->tried_count < ENDPOINT_MAX_TRIED ? endpoint_choose(&question, worker->endpoints)
-                                                   : NULL;
+    const struct mesh_resource *endpoint = outbound->tried_count < ENDPOINT_MAX_TRIED
+                                               ? endpoint_choose(&question, worker->endpoints)
+                                               : NULL;
     struct stream_address address;
     if (endpoint == NULL) {
         no_endpoint_left(outbound);
@@ -578,8 +577,8 @@ static void wait_for_view(struct outbound *outbound)
 {
     waiting_enter(outbound->base.worker, &outbound->waiting, outbound_on_resume, outbound);
     if (!timer_is_active(&outbound->deadline) &&
-        timer_start(&outbound->deadline,
-                    (uint64_t)outbound->snapshot->config->view_wait_ms) != RM_OK) {
+        timer_start(&outbound->deadline, (uint64_t)outbound->snapshot->config->view_wait_ms) !=
+            RM_OK) {
         give_up(outbound, "no_memory", NULL);
     }
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //
-// Connections that applications begin: from a local listener to a service's endpoint through a tunnel.
-// The peer must prove exactly the SPIFFE ID of the record. A failed tunnel never falls back to
-// plaintext; another endpoint is tried only while no application byte can have been consumed.
+// Connections that applications begin: from a local listener to a service's endpoint through a
+// tunnel. The peer must prove exactly the SPIFFE ID of the record. A failed tunnel never falls back
+// to plaintext; another endpoint is tried only while no application byte can have been consumed.
 #pragma once
 
 #include "config/sidecar_config.h"

@@ -166,8 +166,8 @@ void connection_end(struct connection *connection)
     }
 }
 
-// True when the control plane has been silent for longer than the grace, so that it cannot have told
-// us of a lapse or a revocation.
+// True when the control plane has been silent for longer than the grace, so that it cannot have
+// told us of a lapse or a revocation.
 static bool view_is_stale(const struct worker *worker)
 {
     const struct snapshot *snapshot = worker->snapshot;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //
-// What inbound and outbound connections have in common: the list of the living, the verdict on a live
-// connection, counters, and the one line in the access log at the end.
+// What inbound and outbound connections have in common: the list of the living, the verdict on a
+// live connection, counters, and the one line in the access log at the end.
 #pragma once
 
 #include <stdbool.h>
@@ -14,30 +14,30 @@
 enum connection_direction { CONNECTION_INBOUND, CONNECTION_OUTBOUND, CONNECTION_EDGE };
 
 struct connection {
-    struct list node;                    // of worker->connections
-    struct worker *worker;               // it belongs to
-    enum connection_direction direction; // who began it
+    struct list node;                       // of worker->connections
+    struct worker *worker;                  // it belongs to
+    enum connection_direction direction;    // who began it
     uint8_t id[TUNNEL_CONNECTION_ID_BYTES]; // the same at both ends
-    uint64_t started_ms;                 // loop time
-    char *service;                       // owned; NULL until known
-    uint16_t port;                       // the service's; 0 until known
-    struct stream_address application;   // the local application's or target's side
-    struct stream_address remote;        // the other sidecar's or client's side
-    struct peer *peer;                   // shares; NULL until the handshake ended
-    const char *suite;                   // static; NULL until the handshake ended
-    const char *group;                   // static
-    bool is_resumed;                     // TLS session resumed
-    uint32_t handshake_ms;               // 0 until the handshake ended
-    uint64_t sent_bytes;                 // towards the other sidecar or client
-    uint64_t received_bytes;             // from it
-    const char *result;                  // static name; "ok" unless something failed
-    char *detail;                        // owned sentence about a failure; may be NULL
-    // Judges the connection by the worker's current snapshot; the static name of the reason to end it,
-    // or NULL. Only called while the connection is established.
+    uint64_t started_ms;                    // loop time
+    char *service;                          // owned; NULL until known
+    uint16_t port;                          // the service's; 0 until known
+    struct stream_address application;      // the local application's or target's side
+    struct stream_address remote;           // the other sidecar's or client's side
+    struct peer *peer;                      // shares; NULL until the handshake ended
+    const char *suite;                      // static; NULL until the handshake ended
+    const char *group;                      // static
+    bool is_resumed;                        // TLS session resumed
+    uint32_t handshake_ms;                  // 0 until the handshake ended
+    uint64_t sent_bytes;                    // towards the other sidecar or client
+    uint64_t received_bytes;                // from it
+    const char *result;                     // static name; "ok" unless something failed
+    char *detail;                           // owned sentence about a failure; may be NULL
+    // Judges the connection by the worker's current snapshot; the static name of the reason to end
+    // it, or NULL. Only called while the connection is established.
     const char *(*judge)(struct connection *connection);
     // Ends it on the mesh's behalf. May free the connection.
     void (*cut)(struct connection *connection, const char *reason);
-    bool is_established;                 // both ends said yes; judged from now on
+    bool is_established; // both ends said yes; judged from now on
 };
 
 // Enters the list of the living; the id is drawn by whoever begins (outbound, edge).

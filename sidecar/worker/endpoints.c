@@ -20,7 +20,8 @@ static bool was_tried(const struct endpoint_question *question, const char *addr
     return false;
 }
 
-static bool is_in_zone(const struct endpoint_question *question, const struct mesh_endpoint *endpoint)
+static bool is_in_zone(const struct endpoint_question *question,
+                       const struct mesh_endpoint *endpoint)
 {
     return question->zone != NULL && question->zone[0] != '\0' &&
            strcmp(endpoint->zone, question->zone) == 0;
@@ -51,7 +52,8 @@ static bool is_eligible(const struct endpoint_question *question, const struct c
     return endpoint->is_ready && !was_tried(question, endpoint->address);
 }
 
-// Of two, the one with fewer open connections; of two that are set aside, the one that returns first.
+// Of two, the one with fewer open connections; of two that are set aside, the one that returns
+// first.
 static const struct mesh_resource *better(const struct candidate *a, const struct candidate *b,
                                           int rank)
 {
@@ -99,8 +101,8 @@ const struct mesh_resource *endpoint_choose(const struct endpoint_question *ques
             continue;
         }
         size_t one = question->random % choices;
-        size_t other = choices == 1 ? one
-                                    : (one + 1 + (question->random >> 16) % (choices - 1)) % choices;
+        size_t other =
+            choices == 1 ? one : (one + 1 + (question->random >> 16) % (choices - 1)) % choices;
         struct candidate a = nth_of_rank(question, states, first, count, rank, one);
         struct candidate b = nth_of_rank(question, states, first, count, rank, other);
         return better(&a, &b, rank);

@@ -11,24 +11,24 @@
 #include "base/map.h"
 #include "mesh/view.h"
 
-#define ENDPOINT_EJECT_MIN_MS 1000   // after a first failure
-#define ENDPOINT_EJECT_MAX_MS 30000  // after many in a row
-#define ENDPOINT_MAX_TRIED 8         // endpoints that one connection may try
+#define ENDPOINT_EJECT_MIN_MS 1000  // after a first failure
+#define ENDPOINT_EJECT_MAX_MS 30000 // after many in a row
+#define ENDPOINT_MAX_TRIED 8        // endpoints that one connection may try
 
 struct endpoint_state {
-    uint32_t open_count;     // connections of this worker
-    uint32_t failure_count;  // in a row
+    uint32_t open_count;       // connections of this worker
+    uint32_t failure_count;    // in a row
     uint64_t ejected_until_ms; // loop time; 0: never failed
 };
 
 struct endpoint_question {
-    const struct mesh_view *view;   // endpoints come from
-    const char *service;            // whose
-    const char *zone;               // own; NULL or "": none
-    const char *const *tried;       // addresses that failed for this connection
-    size_t tried_count;             // of tried
-    uint64_t now_ms;                // loop time
-    uint32_t random;                // any 32 random bits
+    const struct mesh_view *view; // endpoints come from
+    const char *service;          // whose
+    const char *zone;             // own; NULL or "": none
+    const char *const *tried;     // addresses that failed for this connection
+    size_t tried_count;           // of tried
+    uint64_t now_ms;              // loop time
+    uint32_t random;              // any 32 random bits
 };
 
 // The endpoint to dial, or NULL when none is left. When all are set aside, the one that comes back

@@ -50,8 +50,8 @@ static bool is_owner(const struct mesh_service *record, const char *identity)
 }
 
 static bool make_rules(const struct snapshot *snapshot,
-                       const struct sidecar_inbound_service *service,
-                       struct snapshot_rules *rules, struct rm_error *error)
+                       const struct sidecar_inbound_service *service, struct snapshot_rules *rules,
+                       struct rm_error *error)
 {
     bool has_control = snapshot->config->control.address != NULL;
     if (!has_control || service->allow.count > 0) {

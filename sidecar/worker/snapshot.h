@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //
-// What workers work from: configuration, identity, trust and view, as one immutable, counted picture.
-// The main loop makes a new one at each change and publishes it; no lock is ever taken for it.
+// What workers work from: configuration, identity, trust and view, as one immutable, counted
+// picture. The main loop makes a new one at each change and publishes it; no lock is ever taken for
+// it.
 #pragma once
 
 #include <stdint.h>
@@ -19,16 +20,17 @@ struct snapshot_rules {
 };
 
 struct snapshot {
-    struct sidecar_config *config;  // shares
-    struct tls_identity *identity;  // shares; NULL before the first certificate
-    struct trust_snapshot *trust;   // shares; NULL before the first bundle; with the view's withdrawals
-    struct mesh_view *view;         // shares; never NULL; may be incomplete
-    char *own_trust_domain;          // of the identity; owned; NULL before it
-    int64_t view_received_mono_ms;  // when the control plane last spoke; 0: never
-    struct snapshot_rules *rules;   // one per hosted service; owned
-    size_t rule_count;              // of rules
-    uint64_t generation;            // grows with each publication
-    uint32_t ref_count;             // private, atomic
+    struct sidecar_config *config; // shares
+    struct tls_identity *identity; // shares; NULL before the first certificate
+    struct trust_snapshot
+        *trust;             // shares; NULL before the first bundle; with the view's withdrawals
+    struct mesh_view *view; // shares; never NULL; may be incomplete
+    char *own_trust_domain; // of the identity; owned; NULL before it
+    int64_t view_received_mono_ms; // when the control plane last spoke; 0: never
+    struct snapshot_rules *rules;  // one per hosted service; owned
+    size_t rule_count;             // of rules
+    uint64_t generation;           // grows with each publication
+    uint32_t ref_count;            // private, atomic
 };
 
 // Shares all arguments. NULL when memory is exhausted or a rule cannot be made (logged).
@@ -38,7 +40,7 @@ struct snapshot *snapshot_new(struct sidecar_config *config, struct tls_identity
 struct snapshot *snapshot_ref(struct snapshot *snapshot);
 void snapshot_unref(struct snapshot *snapshot);
 
-// May `spiffe_id` reach the hosted service number `service`? NULL when it may, else the static name of
-// the reason ("default_deny", "service_not_owned" ...).
+// May `spiffe_id` reach the hosted service number `service`? NULL when it may, else the static name
+// of the reason ("default_deny", "service_not_owned" ...).
 const char *snapshot_decide(const struct snapshot *snapshot, size_t service, const char *spiffe_id,
                             size_t spiffe_id_length);

@@ -9,9 +9,9 @@
 #include "worker/worker.h"
 
 struct waiting {
-    struct list node;                 // of worker->waiting
-    void (*resume)(void *context);    // called once, out of the list already
-    void *context;                    // for resume
+    struct list node;              // of worker->waiting
+    void (*resume)(void *context); // called once, out of the list already
+    void *context;                 // for resume
 };
 
 // True when a connection to a service of the view can be decided now.

@@ -70,8 +70,7 @@ static enum rm_err make_contexts(struct worker *worker, struct rm_error *error)
 // Judges every established connection by the snapshot in force.
 static void judge_all(struct worker *worker)
 {
-    list_each_safe(node, following, &worker->connections)
-    {
+    list_each_safe (node, following, &worker->connections) {
         struct connection *connection = list_entry(node, struct connection, node);
         const char *reason = connection->is_established ? connection->judge(connection) : NULL;
         if (reason != NULL) {
@@ -153,8 +152,7 @@ void worker_adopt(struct worker *worker, struct snapshot *snapshot)
 
 void worker_cut_all(struct worker *worker, const char *reason)
 {
-    list_each_safe(node, following, &worker->connections)
-    {
+    list_each_safe (node, following, &worker->connections) {
         struct connection *connection = list_entry(node, struct connection, node);
         connection->cut(connection, reason);
     }

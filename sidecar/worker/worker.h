@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //
 // One worker: what inbound and outbound find around them. Everything here belongs to the worker's
-// thread. The snapshot and the TLS contexts made from it are swapped between two events, never while a
-// connection's callback runs.
+// thread. The snapshot and the TLS contexts made from it are swapped between two events, never
+// while a connection's callback runs.
 #pragma once
 
 #include <stdbool.h>
@@ -21,21 +21,21 @@
 #define WORKER_SWEEP_MS 1000 // how often live connections are looked at for dates
 
 struct worker {
-    size_t index;                    // 0..count-1
-    struct loop *loop;               // its own
-    struct resolver *resolver;       // its own
-    struct metric_set *metrics;      // its own
-    struct snapshot *snapshot;       // in force; never NULL
-    struct tls_context *tunnel_tls;  // both roles, ALPN remora/1; NULL before the first identity
-    struct tls_context *edge_tls;    // server without preface; NULL without identity or edges
-    struct list connections;         // struct connection, oldest first
-    size_t connection_count;         // of connections
-    struct list waiting;             // struct outbound: until the first view
-    struct map *endpoints;           // address text -> struct endpoint_state *
-    struct timer sweep;              // runs while there are connections
-    bool is_draining;                // new tunnels are answered with DRAINING
-    void (*on_idle)(void *context);  // the last connection ended while draining; may be NULL
-    void *idle_context;              // for on_idle
+    size_t index;                   // 0..count-1
+    struct loop *loop;              // its own
+    struct resolver *resolver;      // its own
+    struct metric_set *metrics;     // its own
+    struct snapshot *snapshot;      // in force; never NULL
+    struct tls_context *tunnel_tls; // both roles, ALPN remora/1; NULL before the first identity
+    struct tls_context *edge_tls;   // server without preface; NULL without identity or edges
+    struct list connections;        // struct connection, oldest first
+    size_t connection_count;        // of connections
+    struct list waiting;            // struct outbound: until the first view
+    struct map *endpoints;          // address text -> struct endpoint_state *
+    struct timer sweep;             // runs while there are connections
+    bool is_draining;               // new tunnels are answered with DRAINING
+    void (*on_idle)(void *context); // the last connection ended while draining; may be NULL
+    void *idle_context;             // for on_idle
 };
 
 // Errors: RM_ERR_NO_MEMORY, RM_ERR_IO (resolver), RM_ERR_CRYPTO (TLS contexts).
@@ -44,9 +44,9 @@ RM_NODISCARD enum rm_err worker_init(struct worker *worker, size_t index, struct
                                      struct rm_error *error);
 // All connections must have ended.
 void worker_deinit(struct worker *worker);
-// Makes new TLS contexts where identity or trust changed, swaps the snapshot, judges live connections
-// anew and lets waiting ones go on. When contexts cannot be made the old ones are dropped: no context
-// means that handshakes are refused (fail closed).
+// Makes new TLS contexts where identity or trust changed, swaps the snapshot, judges live
+// connections anew and lets waiting ones go on. When contexts cannot be made the old ones are
+// dropped: no context means that handshakes are refused (fail closed).
 void worker_adopt(struct worker *worker, struct snapshot *snapshot);
 // Ends every connection now.
 void worker_cut_all(struct worker *worker, const char *reason);

@@ -12,8 +12,8 @@
 
 enum door_kind { DOOR_TUNNEL, DOOR_EDGE, DOOR_OUTBOUND };
 
-// One open listener. The service it leads to is looked up by address in the configuration in force, so
-// that a reload may change it without closing the port.
+// One open listener. The service it leads to is looked up by address in the configuration in force,
+// so that a reload may change it without closing the port.
 struct door {
     struct list node;              // of listeners->doors
     struct worker *worker;         // it accepts for
@@ -97,8 +97,7 @@ static void door_free(struct door *door, bool drain)
 static struct door *find_door(const struct listeners *listeners, enum door_kind kind,
                               const struct stream_address *address)
 {
-    list_each(node, &listeners->doors)
-    {
+    list_each (node, &listeners->doors) {
         struct door *door = list_entry(node, struct door, node);
         if (door->kind == kind && socket_address_equal(&door->address, address)) {
             return door;
@@ -131,8 +130,11 @@ static enum rm_err want_door(struct listeners *listeners, enum door_kind kind,
         .unix_uid = -1,
         .unix_gid = -1,
     };
-    *door = (struct door){.worker = listeners->worker, .kind = kind, .address = *address,
-                          .is_new = true, .is_wanted = true};
+    *door = (struct door){.worker = listeners->worker,
+                          .kind = kind,
+                          .address = *address,
+                          .is_new = true,
+                          .is_wanted = true};
     enum rm_err result = listener_open(listeners->worker->loop, &options, door_on_accept, door,
                                        &door->listener, error);
     if (result != RM_OK) {
@@ -175,8 +177,7 @@ struct listeners *listeners_new(struct worker *worker)
 enum rm_err listeners_prepare(struct listeners *listeners, struct sidecar_config *config,
                               struct rm_error *error)
 {
-    list_each(node, &listeners->doors)
-    {
+    list_each (node, &listeners->doors) {
         list_entry(node, struct door, node)->is_wanted = false;
     }
     enum rm_err result = want_all(listeners, config, error);
@@ -188,8 +189,7 @@ enum rm_err listeners_prepare(struct listeners *listeners, struct sidecar_config
 
 void listeners_commit(struct listeners *listeners)
 {
-    list_each_safe(node, following, &listeners->doors)
-    {
+    list_each_safe (node, following, &listeners->doors) {
         struct door *door = list_entry(node, struct door, node);
         if (!door->is_wanted) {
             // Connections that the kernel has queued already were promised an answer.
@@ -203,8 +203,7 @@ void listeners_commit(struct listeners *listeners)
 
 void listeners_undo(struct listeners *listeners)
 {
-    list_each_safe(node, following, &listeners->doors)
-    {
+    list_each_safe (node, following, &listeners->doors) {
         struct door *door = list_entry(node, struct door, node);
         if (door->is_new) {
             door_free(door, false);
@@ -214,8 +213,7 @@ void listeners_undo(struct listeners *listeners)
 
 void listeners_drain(struct listeners *listeners)
 {
-    list_each_safe(node, following, &listeners->doors)
-    {
+    list_each_safe (node, following, &listeners->doors) {
         struct door *door = list_entry(node, struct door, node);
         if (door->kind == DOOR_EDGE) {
             door_free(door, true);
@@ -228,8 +226,7 @@ void listeners_free(struct listeners *listeners)
     if (listeners == NULL) {
         return;
     }
-    list_each_safe(node, following, &listeners->doors)
-    {
+    list_each_safe (node, following, &listeners->doors) {
         door_free(list_entry(node, struct door, node), false);
     }
     rm_free(listeners);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //
-// The listeners of one worker, as its configuration wants them: tunnel port, edges, outbound. A change
-// has two phases: prepare opens what is new, commit closes what is gone (or undo closes what is new).
-// Belongs to the worker's thread.
+// The listeners of one worker, as its configuration wants them: tunnel port, edges, outbound. A
+// change has two phases: prepare opens what is new, commit closes what is gone (or undo closes what
+// is new). Belongs to the worker's thread.
 #pragma once
 
 #include "base/error.h"

@@ -8,19 +8,19 @@
 #include "base/alloc.h"
 #include "base/log.h"
 #include "loop/thread.h"
-#include "workers/listeners.h"
 #include "worker/worker.h"
+#include "workers/listeners.h"
 
 // Longest wait for connections that were aborted at the end of a drain.
 #define CUT_TIMEOUT_MS 2000
 
 struct worker_thread {
-    struct worker worker;          // lives on its own thread
-    struct workers *workers;       // it belongs to
-    struct loop_thread *thread;    // NULL before it started
-    struct listeners *listeners;   // open ones, and those of a reload's first phase
-    struct snapshot *first;        // borrowed while starting
-    struct rm_error error;         // of the start, or of a reload's first phase
+    struct worker worker;        // lives on its own thread
+    struct workers *workers;     // it belongs to
+    struct loop_thread *thread;  // NULL before it started
+    struct listeners *listeners; // open ones, and those of a reload's first phase
+    struct snapshot *first;      // borrowed while starting
+    struct rm_error error;       // of the start, or of a reload's first phase
 };
 
 struct workers {
@@ -38,7 +38,8 @@ struct workers {
     void *drained_context;
 };
 
-// --- A call on every worker, and one answer back on the main loop. ------------------------------------
+// --- A call on every worker, and one answer back on the main loop.
+// ------------------------------------
 
 struct broadcast;
 typedef enum rm_err (*broadcast_fn)(struct worker_thread *thread, void *context);
@@ -54,12 +55,12 @@ struct broadcast_leg {
 
 struct broadcast {
     struct workers *workers;
-    broadcast_fn call;            // on each worker's thread
-    broadcast_done_fn done;       // on the main loop, once; may be NULL
-    void *context;                // for both
-    size_t pending;               // legs that have not answered
-    enum rm_err result;           // first error
-    struct broadcast_leg legs[];  // one per worker
+    broadcast_fn call;           // on each worker's thread
+    broadcast_done_fn done;      // on the main loop, once; may be NULL
+    void *context;               // for both
+    size_t pending;              // legs that have not answered
+    enum rm_err result;          // first error
+    struct broadcast_leg legs[]; // one per worker
 };
 
 static void leg_on_back(void *context)
@@ -87,7 +88,8 @@ static void leg_on_there(void *context)
     loop_post(leg->broadcast->workers->main_loop, &leg->back);
 }
 
-// Calls `call` on every worker's thread, then `done` on the main loop. False: no memory, nothing done.
+// Calls `call` on every worker's thread, then `done` on the main loop. False: no memory, nothing
+// done.
 static bool broadcast_start(struct workers *workers, broadcast_fn call, broadcast_done_fn done,
                             void *context)
 {
@@ -112,7 +114,8 @@ static bool broadcast_start(struct workers *workers, broadcast_fn call, broadcas
     return true;
 }
 
-// --- Start and end. -------------------------------------------------------------------------------------
+// --- Start and end.
+// -------------------------------------------------------------------------------------
 
 static enum rm_err thread_on_init(void *context, struct loop *loop)
 {
@@ -128,7 +131,8 @@ static enum rm_err thread_on_init(void *context, struct loop *loop)
         worker_deinit(&thread->worker);
         return rm_error_set(&thread->error, RM_ERR_NO_MEMORY, "out of memory");
     }
-    enum rm_err result = listeners_prepare(thread->listeners, thread->first->config, &thread->error);
+    enum rm_err result =
+        listeners_prepare(thread->listeners, thread->first->config, &thread->error);
     if (result != RM_OK) {
         listeners_free(thread->listeners);
         thread->listeners = NULL;
@@ -229,7 +233,8 @@ void workers_join(struct workers *workers)
     free_workers(workers);
 }
 
-// --- Publication and reload. ----------------------------------------------------------------------------
+// --- Publication and reload.
+// ----------------------------------------------------------------------------
 
 static enum rm_err adopt(struct worker_thread *thread, void *context)
 {
@@ -257,8 +262,8 @@ struct reload {
     struct snapshot *snapshot; // shares
     workers_reload_fn done;
     void *context;
-    enum rm_err result;        // of the first phase
-    struct rm_error error;     // of the first phase
+    enum rm_err result;    // of the first phase
+    struct rm_error error; // of the first phase
 };
 
 static enum rm_err reload_prepare(struct worker_thread *thread, void *context)
@@ -328,7 +333,8 @@ void workers_reload(struct workers *workers, struct snapshot *snapshot, workers_
     }
 }
 
-// --- Drain. ---------------------------------------------------------------------------------------------
+// --- Drain.
+// ---------------------------------------------------------------------------------------------
 
 static void workers_on_stopped(struct workers *workers, enum rm_err result, void *context)
 {

@@ -22,13 +22,13 @@ RM_NODISCARD enum rm_err workers_start(struct loop *main_loop, size_t count,
                                        struct workers **out, struct rm_error *error);
 // Hands a new snapshot to every worker. Live connections are judged anew there (verdict, policy).
 void workers_publish(struct workers *workers, struct snapshot *snapshot);
-// A new configuration, two phases: every worker opens what is new (phase 1); only if all succeeded do
-// they switch and close what is gone (phase 2); otherwise all go on as before and *error tells.
+// A new configuration, two phases: every worker opens what is new (phase 1); only if all succeeded
+// do they switch and close what is gone (phase 2); otherwise all go on as before and *error tells.
 typedef void (*workers_reload_fn)(void *context, enum rm_err result, const struct rm_error *error);
 void workers_reload(struct workers *workers, struct snapshot *snapshot, workers_reload_fn done,
                     void *context);
-// Stops accepting, answers new tunnels with DRAINING, waits for connections up to `deadline_ms`, then
-// aborts the rest. `done` on the main loop, once, with how many were cut.
+// Stops accepting, answers new tunnels with DRAINING, waits for connections up to `deadline_ms`,
+// then aborts the rest. `done` on the main loop, once, with how many were cut.
 typedef void (*workers_drained_fn)(void *context, size_t cut_count);
 void workers_drain(struct workers *workers, uint32_t deadline_ms, workers_drained_fn done,
                    void *context);
