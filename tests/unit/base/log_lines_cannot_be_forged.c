@@ -107,8 +107,7 @@ static void json_values_read_back_where_they_are_text(void **state)
 {
     (void)state;
     static const char *const texts[] = {"x\" forged=\"yes", "a\nb\tc\\d", "h\xc3\xa9llo", "",
-                                        "\xe2\x80\xae"
-                                        "drawkcab"};
+                                        "\xe2\x80\xae drawkcab"};
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
         char line[LINE_BYTES];
         write_line(LOG_FORMAT_JSON, texts[i], line);

@@ -20,8 +20,10 @@
 
 #include "base/alloc.h"
 
+#define FLAGS_BYTES 256
+
 // Copies the kernel's flags ("rd wr mr ... lo dd") of the mapping that holds `address`.
-static void read_flags(const void *address, char flags[256])
+static void read_flags(const void *address, char flags[FLAGS_BYTES])
 {
     FILE *maps = fopen("/proc/self/smaps", "r");
     assert_non_null(maps);
@@ -34,7 +36,7 @@ static void read_flags(const void *address, char flags[256])
         if (sscanf(line, "%" SCNxPTR "-%" SCNxPTR " ", &from, &to) == 2) {
             is_ours = (uintptr_t)address >= from && (uintptr_t)address < to;
         } else if (is_ours && strncmp(line, "VmFlags:", 8) == 0) {
-            snprintf(flags, 256, "%s", line + 8);
+            snprintf(flags, FLAGS_BYTES, "%.*s", FLAGS_BYTES - 1, line + 8);
         }
     }
     fclose(maps);
@@ -42,7 +44,7 @@ static void read_flags(const void *address, char flags[256])
 
 static void assert_guarded(const struct secret *secret)
 {
-    char flags[256];
+    char flags[FLAGS_BYTES];
     read_flags(secret->bytes, flags);
     assert_non_null(strstr(flags, " dd")); // left out of core dumps
     assert_non_null(strstr(flags, " dc")); // left out of children

@@ -42,12 +42,10 @@ static inline char *sample_read(struct metrics *metrics)
     struct buffer out;
     buffer_init(&out, 64U << 20);
     assert_int_equal(metrics_write(metrics, &out), RM_OK);
-    assert_non_null(buffer_text(&out));
-    uint8_t *bytes = NULL;
-    size_t length = 0;
-    buffer_take(&out, &bytes, &length);
-    assert_int_equal(bytes[length], 0);
-    return (char *)bytes;
+    char *text = rm_strdup(buffer_text(&out));
+    assert_non_null(text);
+    buffer_deinit(&out);
+    return text;
 }
 
 static inline void assert_line(struct metrics *metrics, const char *line)
