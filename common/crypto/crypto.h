@@ -11,10 +11,12 @@
 
 #define SHA256_BYTES 32
 #define SEAL_KEY_BYTES 32
-#define SEAL_OVERHEAD_BYTES 29 // version 1, nonce 12, tag 16
+#define SEAL_OVERHEAD_BYTES 29     // version 1, nonce 12, tag 16
+#define SEAL_MAX_PLAIN_BYTES 65536 // keys and small records, far below
 
-// Once per process, before threads: gives wolfSSL our allocator, checks its version and self-tests
-// what we rely on. Errors: RM_ERR_INTERNAL when the library is too old or lacks a feature.
+// Gives wolfSSL our allocator, checks its version and self-tests what we rely on. Call before
+// anything else here; repeated calls only count, and each needs its crypto_deinit(). Errors:
+// RM_ERR_INTERNAL when the library is too old or fails its self-test.
 RM_NODISCARD enum rm_err crypto_init(struct rm_error *error);
 void crypto_deinit(void);
 
@@ -42,8 +44,10 @@ RM_NODISCARD enum rm_err hmac_sha256(const void *key, size_t key_length, const v
 // AES-256-GCM with a random nonce; `context` is authenticated and says what the secret is for
 // ("ca-key/<replica>"), so that one sealed secret cannot stand in for another.
 // *out is the caller's (rm_free); its length is plain_length + SEAL_OVERHEAD_BYTES.
+// Errors: RM_ERR_TOO_LARGE (secret over SEAL_MAX_PLAIN_BYTES, context over 255 bytes),
+// RM_ERR_NO_MEMORY, RM_ERR_CRYPTO.
 RM_NODISCARD enum rm_err seal(const struct secret *key, const char *context, const void *plain,
                               size_t plain_length, uint8_t **out, size_t *out_length);
-// Errors: RM_ERR_CRYPTO when key, context or bytes are wrong.
+// Errors: RM_ERR_CRYPTO when key, context or bytes are wrong, RM_ERR_NO_MEMORY.
 RM_NODISCARD enum rm_err unseal(const struct secret *key, const char *context, const void *sealed,
                                 size_t sealed_length, struct secret *out);
