@@ -57,56 +57,68 @@ static int file_fill(int descriptor, uint8_t *bytes, size_t size, size_t *length
     return 0;
 }
 
-// Reads the whole file into growing memory: files of /proc tell no size beforehand.
-static enum rm_err file_read_all(int descriptor, const char *path, size_t expected,
-                                 size_t max_bytes, uint8_t **bytes, size_t *length,
-                                 struct rm_error *error)
+// A file that is being read into growing memory.
+struct file_content {
+    uint8_t *bytes;   // owned; one byte longer than `capacity`, for a final NUL
+    size_t capacity;  // bytes to read at most before it grows
+    size_t length;    // bytes read
+    size_t max_bytes; // most it may hold
+};
+
+// One round: grows the memory to its capacity and fills it. 0 or an errno.
+static int file_content_fill(struct file_content *content, int descriptor)
 {
-    size_t capacity = expected + 1;
-    size_t used = 0;
-    uint8_t *block = NULL;
-    for (;;) {
-        // One more for the NUL; reading one byte past what is expected finds the end.
-        uint8_t *grown = rm_realloc(block, capacity + 1);
-        if (grown == NULL) {
-            rm_free(block);
-            return rm_error_set(error, RM_ERR_NO_MEMORY, "no memory to read %s", path);
-        }
-        block = grown;
-        size_t got = 0;
-        int failure = file_fill(descriptor, block + used, capacity - used, &got);
-        used += got;
-        if (failure != 0 || used > max_bytes) {
-            rm_free(block);
-            return failure != 0 ? rm_error_set_errno(error, failure, "cannot read %s", path)
-                                : rm_error_set(error, RM_ERR_TOO_LARGE,
-                                               "%s has more than %zu bytes", path, max_bytes);
-        }
-        if (used < capacity) {
-            break;
-        }
-        capacity = capacity < max_bytes / 2 ? capacity * 2 : max_bytes + 1;
+    uint8_t *grown = rm_realloc(content->bytes, content->capacity + 1);
+    if (grown == NULL) {
+        return ENOMEM;
     }
-    block[used] = '\0';
-    *bytes = block;
-    *length = used;
-    return RM_OK;
+    content->bytes = grown;
+    size_t got = 0;
+    int failure =
+        file_fill(descriptor, grown + content->length, content->capacity - content->length, &got);
+    content->length += got;
+    return failure;
+}
+
+// Reads to the end, whatever size the file told: files of /proc tell none. Room for one byte more
+// than is expected finds the end, or too much.
+static int file_content_read(struct file_content *content, int descriptor)
+{
+    int failure = file_content_fill(content, descriptor);
+    while (failure == 0 && content->length == content->capacity) {
+        if (content->length > content->max_bytes) {
+            return EFBIG;
+        }
+        content->capacity = content->capacity < content->max_bytes / 2 ? content->capacity * 2
+                                                                       : content->max_bytes + 1;
+        failure = file_content_fill(content, descriptor);
+    }
+    return failure;
 }
 
 enum rm_err file_read(const char *path, size_t max_bytes, uint8_t **bytes, size_t *length,
                       struct rm_error *error)
 {
-    int descriptor = -1;
-    struct stat facts;
     *bytes = NULL;
     *length = 0;
-    // Room for the growth above to add without overflow.
+    int descriptor = -1;
+    struct stat facts;
+    // Leaves room to add without overflow.
     size_t limit = max_bytes < SIZE_MAX / 4 ? max_bytes : SIZE_MAX / 4;
     RM_TRY(file_open(path, limit, &descriptor, &facts, error));
-    enum rm_err result =
-        file_read_all(descriptor, path, (size_t)facts.st_size, limit, bytes, length, error);
+    struct file_content content = {.capacity = (size_t)facts.st_size + 1, .max_bytes = limit};
+    int failure = file_content_read(&content, descriptor);
     close(descriptor);
-    return result;
+    if (failure != 0) {
+        rm_free(content.bytes);
+        return failure == EFBIG ? rm_error_set(error, RM_ERR_TOO_LARGE,
+                                               "%s has more than %zu bytes", path, max_bytes)
+                                : rm_error_set_errno(error, failure, "cannot read %s", path);
+    }
+    content.bytes[content.length] = '\0';
+    *bytes = content.bytes;
+    *length = content.length;
+    return RM_OK;
 }
 
 static enum rm_err file_check_secret(const char *path, const struct stat *facts,

@@ -21,7 +21,8 @@ RM_NODISCARD enum rm_err file_read(const char *path, size_t max_bytes, uint8_t *
 RM_NODISCARD enum rm_err file_read_secret(const char *path, size_t max_bytes, struct secret *out,
                                           struct rm_error *error);
 // Writes a temporary file beside `path`, syncs it, renames it over `path`, syncs the folder.
-// On any error the old content stays and no temporary file remains.
+// On any error the old content stays and no temporary file remains; only when the last step fails,
+// the folder's sync, is the new content there already, and might not be after a crash.
 RM_NODISCARD enum rm_err file_write_atomic(const char *path, const void *bytes, size_t length,
                                            mode_t mode, struct rm_error *error);
 // Makes `path` with `mode` if it is not there; if it is, checks that it is a folder of ours that
