@@ -31,13 +31,17 @@ static void lookup_free_if_done(struct resolver_lookup *lookup)
     resolver_free_if_done(resolver);
 }
 
+// Lets go of the look-up first: the user may close the resolver, and c-ares then the look-up.
 static void lookup_deliver(struct resolver_lookup *lookup)
 {
+    const struct resolver_lookup answer = *lookup;
     timer_stop(&lookup->deadline);
+    lookup->addresses = NULL;
     lookup->is_answered = true;
-    lookup->on_answer(lookup->context, lookup->result, lookup->addresses,
-                      lookup->result == RM_OK ? lookup->count : 0);
     lookup_free_if_done(lookup);
+    answer.on_answer(answer.context, answer.result, answer.addresses,
+                     answer.result == RM_OK ? answer.count : 0);
+    rm_free(answer.addresses);
 }
 
 static void lookup_on_answer(void *context)

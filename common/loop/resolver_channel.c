@@ -115,14 +115,16 @@ enum rm_err resolver_channel_open(struct resolver *resolver, struct rm_error *er
     struct ares_options options = {
         .timeout = RESOLVER_TRY_MS,
         .tries = RESOLVER_TRIES,
+        .flags = ARES_FLAG_EDNS,
+        .ednspsz = RESOLVER_UDP_BYTES,
         .sock_state_cb = resolver_on_socket_state,
         .sock_state_cb_data = resolver,
     };
-    int status =
-        library_result != ARES_SUCCESS
-            ? library_result
-            : ares_init_options(&resolver->channel, &options,
-                                ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_SOCK_STATE_CB);
+    const int options_set = ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_FLAGS |
+                            ARES_OPT_EDNSPSZ | ARES_OPT_SOCK_STATE_CB;
+    int status = library_result != ARES_SUCCESS
+                     ? library_result
+                     : ares_init_options(&resolver->channel, &options, options_set);
     if (status != ARES_SUCCESS) {
         enum rm_err code = status == ARES_ENOMEM ? RM_ERR_NO_MEMORY : RM_ERR_IO;
         return rm_error_set(error, code,

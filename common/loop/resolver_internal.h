@@ -9,8 +9,9 @@
 
 #include "loop/resolver.h"
 
-#define RESOLVER_TRY_MS 1500 // first wait for one server; c-ares doubles it for the second round
-#define RESOLVER_TRIES 2     // rounds over all servers
+#define RESOLVER_TRY_MS 1500    // first wait for one server; c-ares doubles it for the second round
+#define RESOLVER_TRIES 2        // rounds over all servers
+#define RESOLVER_UDP_BYTES 1232 // largest answer that fits any path in one piece; beyond it: TCP
 
 struct resolver {
     struct loop *loop;    // it belongs to
