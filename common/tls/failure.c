@@ -184,6 +184,8 @@ static void failure_set_library(struct tls_session *session, int error)
         tls_failure_set(session, fault, "%s",
                         session->lower_status == RM_ERR_EOF ? "in order, but too early"
                                                             : rm_err_text(session->lower_status));
+    } else if (fault == TLS_FAULT_NO_CERTIFICATE) {
+        tls_failure_set(session, fault, TLS_DETAIL_NO_CERTIFICATE);
     } else if (fault == TLS_FAULT_ALPN_MISMATCH && session->handshake != NULL) {
         tls_failure_set(session, fault, "wanted %s, found %s", session->context->alpn[0],
                         session->handshake->alpn_offered);

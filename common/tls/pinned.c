@@ -110,7 +110,7 @@ int tls_verify_pinned(int is_verified, WOLFSSL_X509_STORE_CTX *store)
     session->peer = NULL; // an earlier answer does not stand for this one
     if (examination.count == 0) {
         tls_failure_set(session, TLS_FAULT_NO_CERTIFICATE,
-                        "wanted a certificate chain, found none");
+                        TLS_DETAIL_NO_CERTIFICATE);
         return 0;
     }
     if ((is_verified == 1) != (store->error == 0)) {

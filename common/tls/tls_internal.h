@@ -222,6 +222,7 @@ void tls_examination_refuse(struct tls_session *session, const struct tls_examin
 // --- Failures
 // -------------------------------------------------------------------------------------------
 
+#define TLS_DETAIL_NO_CERTIFICATE "wanted a certificate chain, found none"
 // The session's failure, made on first use; NULL when memory is exhausted.
 struct tls_failure *tls_failure_of(struct tls_session *session);
 // Records `fault` and a sentence unless one is recorded already: the first is nearest to the cause.

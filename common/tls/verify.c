@@ -63,7 +63,7 @@ static int verify_nobody(struct tls_session *session, int is_verified)
         session->handshake->is_anonymous = true;
         return 1;
     }
-    tls_failure_set(session, TLS_FAULT_NO_CERTIFICATE, "wanted a certificate chain, found none");
+    tls_failure_set(session, TLS_FAULT_NO_CERTIFICATE, TLS_DETAIL_NO_CERTIFICATE);
     return 0;
 }
 

@@ -1,74 +1,31 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //
-// A full mutual handshake ends with both identities proven, the facts filled, and the first bytes of
-// both sides delivered.
+// A full mutual handshake ends with both identities proven, the facts filled, and the first bytes
+// of both sides delivered.
 #include "tls_fixture.h"
 
 #include <string.h>
 
-#include "crypto/crypto.h"
-
-#define CLIENT_ID "spiffe://td.test/ns/a/sa/client"
-#define SERVER_ID "spiffe://td.test/ns/a/sa/server"
-
-struct state {
-    struct pki_authority authority;
-    struct tls_identity *client_identity;
-    struct tls_identity *server_identity;
-    struct trust_snapshot *trust;
-    struct tls_context *client;
-    struct tls_context *server;
-};
-
-static int setup(void **out)
+static void both_ends_know_who_the_other_is(void **state)
 {
-    static struct state state;
-    assert_int_equal(crypto_init(NULL), RM_OK);
-    pki_authority_init(&state.authority, "td.test");
-    state.client_identity =
-        pki_identity(&state.authority, &(struct pki_recipe){.spiffe_id = CLIENT_ID});
-    state.server_identity =
-        pki_identity(&state.authority, &(struct pki_recipe){.spiffe_id = SERVER_ID});
-    state.trust = pki_trust("td.test", &state.authority, NULL);
-    state.client = pki_context(state.client_identity, state.trust);
-    state.server = pki_context(state.server_identity, state.trust);
-    *out = &state;
-    return 0;
-}
-
-static int teardown(void **out)
-{
-    struct state *state = *out;
-    tls_context_unref(state->client);
-    tls_context_unref(state->server);
-    tls_identity_unref(state->client_identity);
-    tls_identity_unref(state->server_identity);
-    trust_unref(state->trust);
-    pki_authority_deinit(&state->authority);
-    crypto_deinit();
-    return 0;
-}
-
-static void both_ends_know_who_the_other_is(void **out)
-{
-    struct state *state = *out;
+    const struct world *world = *state;
     struct pair pair;
-    pair_init(&pair, state->client, state->server);
+    pair_init(&pair, world->client, world->server);
     assert_int_equal(pair.client.result, RM_OK);
     assert_int_equal(pair.server.result, RM_OK);
-    assert_string_equal(stream_peer(pair.client.stream)->spiffe_id, SERVER_ID);
-    assert_string_equal(stream_peer(pair.server.stream)->spiffe_id, CLIENT_ID);
-    assert_memory_equal(stream_peer(pair.client.stream)->anchor_key_id, state->authority.root_id,
+    assert_string_equal(stream_peer(pair.client.stream)->spiffe_id, WORLD_SERVER_ID);
+    assert_string_equal(stream_peer(pair.server.stream)->spiffe_id, WORLD_CLIENT_ID);
+    assert_memory_equal(stream_peer(pair.client.stream)->anchor_key_id, world->authority.root_id,
                         KEY_ID_BYTES);
     pair_deinit(&pair);
 }
 
-static void facts_are_filled(void **out)
+static void facts_are_filled(void **state)
 {
-    struct state *state = *out;
+    const struct world *world = *state;
     struct pair pair;
-    struct tls_session_options options = {.tls = state->client, .sni = "abc.td.test"};
-    pair_init_with(&pair, &options, state->server);
+    struct tls_session_options options = {.tls = world->client, .sni = "abc.td.test"};
+    pair_init_with(&pair, &options, world->server);
     assert_int_equal(pair.server.result, RM_OK);
     const struct tls_facts *client = tls_stream_facts(pair.client.stream);
     const struct tls_facts *server = tls_stream_facts(pair.server.stream);
@@ -88,12 +45,12 @@ static void facts_are_filled(void **out)
     pair_deinit(&pair);
 }
 
-static void bytes_pass_both_ways(void **out)
+static void bytes_pass_both_ways(void **state)
 {
-    struct state *state = *out;
+    const struct world *world = *state;
     struct pair pair;
     char text[64];
-    pair_init(&pair, state->client, state->server);
+    pair_init(&pair, world->client, world->server);
     end_write(&pair.client, "from the client");
     assert_int_equal(end_read(&pair, &pair.server, text, sizeof(text)), RM_OK);
     assert_string_equal(text, "from the client");
@@ -110,5 +67,5 @@ int main(void)
         cmocka_unit_test(facts_are_filled),
         cmocka_unit_test(bytes_pass_both_ways),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, world_setup, world_teardown);
 }

@@ -1,15 +1,20 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "tls_fixture.h"
 
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "base/file.h"
 #include "crypto/crypto.h"
 
 #define WORLD_MAX_MS 60000 // of waiting for one thing
 
-// --- PKI ------------------------------------------------------------------------------------------------
+// --- PKI
+// ------------------------------------------------------------------------------------------------
 
 static void pki_serial(uint8_t serial[ISSUE_SERIAL_BYTES])
 {
@@ -31,22 +36,28 @@ static struct authority_request pki_request(const char *domain, const char *name
 
 void pki_authority_init(struct pki_authority *authority, const char *domain)
 {
+    pki_authority_init_named(authority, domain, "Test root", "Test intermediate");
+}
+
+void pki_authority_init_named(struct pki_authority *authority, const char *domain,
+                              const char *root_name, const char *middle_name)
+{
     struct private_key *middle_key = NULL;
     const uint8_t *spki = NULL;
     size_t spki_length = 0;
     memset(authority, 0, sizeof(*authority));
-    struct authority_request request = pki_request(domain, "Test root");
+    struct authority_request request = pki_request(domain, root_name);
     assert_int_equal(key_generate(&authority->root_key), RM_OK);
     key_id(authority->root_key, authority->root_id);
-    assert_int_equal(issue_root(authority->root_key, &request, &authority->root,
-                                &authority->root_length),
-                     RM_OK);
+    assert_int_equal(
+        issue_root(authority->root_key, &request, &authority->root, &authority->root_length),
+        RM_OK);
     assert_int_equal(issuer_new(authority->root, authority->root_length, authority->root_key,
                                 &authority->root_issuer, NULL),
                      RM_OK);
     assert_int_equal(key_generate(&middle_key), RM_OK);
     key_spki(middle_key, &spki, &spki_length);
-    request = pki_request(domain, "Test intermediate");
+    request = pki_request(domain, middle_name);
     assert_int_equal(issue_intermediate(authority->root_issuer, spki, spki_length, &request,
                                         &authority->middle, &authority->middle_length),
                      RM_OK);
@@ -73,10 +84,8 @@ struct chain pki_chain(const struct pki_authority *authority, const struct pki_r
     size_t leaf_length = 0;
     struct leaf_request request = {
         .spiffe_id = recipe->spiffe_id,
-        .not_before_s =
-            recipe->not_before_s != 0 ? recipe->not_before_s : clock_wall_s() - 3600,
-        .not_after_s =
-            recipe->not_after_s != 0 ? recipe->not_after_s : clock_wall_s() + PKI_DAY_S,
+        .not_before_s = recipe->not_before_s != 0 ? recipe->not_before_s : clock_wall_s() - 3600,
+        .not_after_s = recipe->not_after_s != 0 ? recipe->not_after_s : clock_wall_s() + PKI_DAY_S,
     };
     pki_serial(request.serial);
     assert_int_equal(key_generate(key), RM_OK);
@@ -161,7 +170,8 @@ struct tls_context *pki_context(struct tls_identity *identity, struct trust_snap
     return context;
 }
 
-// --- The loop ---------------------------------------------------------------------------------------------
+// --- The loop
+// ---------------------------------------------------------------------------------------------
 
 struct pause {
     struct loop *loop;       // paused
@@ -239,7 +249,8 @@ void world_end(struct loop *loop)
     loop_free(loop);
 }
 
-// --- TLS ends -----------------------------------------------------------------------------------------------
+// --- TLS ends
+// -----------------------------------------------------------------------------------------------
 
 void end_on_event(void *context, unsigned events)
 {
@@ -320,8 +331,8 @@ void pair_init_with(struct pair *pair, const struct tls_session_options *client_
     memset(pair, 0, sizeof(*pair));
     pair->loop = loop_new("test");
     assert_non_null(pair->loop);
-    assert_int_equal(
-        memory_stream_pair(pair->loop, PKI_MEMORY_BYTES, &client_lower, &server_lower), RM_OK);
+    assert_int_equal(memory_stream_pair(pair->loop, PKI_MEMORY_BYTES, &client_lower, &server_lower),
+                     RM_OK);
     end_connect_with(&pair->client, client_lower, client_options);
     end_accept(&pair->server, server_lower, server);
     world_until(pair->loop, pair_is_done, pair);
@@ -365,4 +376,36 @@ enum rm_err end_read(struct pair *pair, struct end *end, char *text, size_t text
     stream_want(end->stream, 0);
     text[result == RM_OK ? length : 0] = '\0';
     return result;
+}
+
+// --- A ready-made world
+// -------------------------------------------------------------------------------------
+
+int world_setup(void **state)
+{
+    static struct world world;
+    assert_int_equal(crypto_init(NULL), RM_OK);
+    pki_authority_init(&world.authority, "td.test");
+    world.client_identity =
+        pki_identity(&world.authority, &(struct pki_recipe){.spiffe_id = WORLD_CLIENT_ID});
+    world.server_identity =
+        pki_identity(&world.authority, &(struct pki_recipe){.spiffe_id = WORLD_SERVER_ID});
+    world.trust = pki_trust("td.test", &world.authority, NULL);
+    world.client = pki_context(world.client_identity, world.trust);
+    world.server = pki_context(world.server_identity, world.trust);
+    *state = &world;
+    return 0;
+}
+
+int world_teardown(void **state)
+{
+    struct world *world = *state;
+    tls_context_unref(world->client);
+    tls_context_unref(world->server);
+    tls_identity_unref(world->client_identity);
+    tls_identity_unref(world->server_identity);
+    trust_unref(world->trust);
+    pki_authority_deinit(&world->authority);
+    crypto_deinit();
+    return 0;
 }
