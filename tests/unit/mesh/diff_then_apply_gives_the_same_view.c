@@ -5,7 +5,7 @@
 
 #define MOST_PUTS 64
 
-// Differs in one member for each content.
+// Contents 0 to 3 each differ from 4 in one member.
 static struct mesh_resource *random_endpoint(const char *key, uint32_t content)
 {
     struct mesh_resource *resource =
@@ -19,7 +19,7 @@ static struct mesh_resource *random_endpoint(const char *key, uint32_t content)
 static struct mesh_resource *random_resource(uint32_t *seed, enum mesh_kind kind, uint32_t number)
 {
     char key[32];
-    uint32_t content = next_random(seed) % 4;
+    uint32_t content = next_random(seed) % 5;
     uint8_t subject[8] = {(uint8_t)number};
     switch (kind) {
     case MESH_BUNDLE:
