@@ -79,13 +79,14 @@ static int make_session(struct h2_session *session, const nghttp2_session_callba
     return result;
 }
 
+// NO_RFC7540_PRIORITIES stays unset: with it, nghttp2 1.52 frees a frame twice when memory runs out
+// (session_attach_stream_item). Without it all streams share a connection evenly just as well.
 static int submit_settings(struct h2_session *session)
 {
     const nghttp2_settings_entry entries[] = {
         {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, H2_MAX_STREAMS},
         {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, H2_STREAM_WINDOW_BYTES},
         {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, H2_MAX_HEADER_BYTES},
-        {NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1},
         {NGHTTP2_SETTINGS_ENABLE_PUSH, 0},
     };
     size_t count = sizeof(entries) / sizeof(entries[0]);

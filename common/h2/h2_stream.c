@@ -126,9 +126,6 @@ enum rm_err h2_stream_respond(struct h2_stream *stream, const struct h2_header *
     if (result != 0) {
         return submit_result(session, result);
     }
-    // Incremental, whatever the client signals: all answers of a connection progress side by side.
-    const nghttp2_extpri fair = {NGHTTP2_EXTPRI_DEFAULT_URGENCY, 1};
-    (void)nghttp2_session_change_extpri_stream_priority(session->ng, stream->id, &fair, 1);
     stream->local = is_end ? H2_LOCAL_ENDING : H2_LOCAL_OPEN;
     h2_session_schedule(session);
     return RM_OK;

@@ -12,32 +12,48 @@
 #include "h2/h2.h"
 
 enum rpc_status { // gRPC status codes
-    RPC_OK = 0, RPC_CANCELLED = 1, RPC_UNKNOWN = 2, RPC_INVALID_ARGUMENT = 3,
-    RPC_DEADLINE_EXCEEDED = 4, RPC_NOT_FOUND = 5, RPC_ALREADY_EXISTS = 6,
-    RPC_PERMISSION_DENIED = 7, RPC_RESOURCE_EXHAUSTED = 8, RPC_FAILED_PRECONDITION = 9,
-    RPC_ABORTED = 10, RPC_OUT_OF_RANGE = 11, RPC_UNIMPLEMENTED = 12, RPC_INTERNAL = 13,
-    RPC_UNAVAILABLE = 14, RPC_DATA_LOSS = 15, RPC_UNAUTHENTICATED = 16,
+    RPC_OK = 0,
+    RPC_CANCELLED = 1,
+    RPC_UNKNOWN = 2,
+    RPC_INVALID_ARGUMENT = 3,
+    RPC_DEADLINE_EXCEEDED = 4,
+    RPC_NOT_FOUND = 5,
+    RPC_ALREADY_EXISTS = 6,
+    RPC_PERMISSION_DENIED = 7,
+    RPC_RESOURCE_EXHAUSTED = 8,
+    RPC_FAILED_PRECONDITION = 9,
+    RPC_ABORTED = 10,
+    RPC_OUT_OF_RANGE = 11,
+    RPC_UNIMPLEMENTED = 12,
+    RPC_INTERNAL = 13,
+    RPC_UNAVAILABLE = 14,
+    RPC_DATA_LOSS = 15,
+    RPC_UNAUTHENTICATED = 16,
 };
 // "PERMISSION_DENIED"; "UNKNOWN" for other numbers. Static.
 const char *rpc_status_name(enum rpc_status status);
 enum rpc_status rpc_status_from_err(enum rm_err error);
 enum rm_err rpc_status_to_err(enum rpc_status status);
 
-#define RPC_MAX_MESSAGE_BYTES (4U << 20)           // after authentication
-#define RPC_MAX_UNAUTHENTICATED_BYTES (64U << 10)  // a peer without identity
+#define RPC_MAX_MESSAGE_BYTES (4U << 20)          // after authentication
+#define RPC_MAX_UNAUTHENTICATED_BYTES (64U << 10) // a peer without identity
 #define RPC_MAX_STATUS_TEXT_BYTES 1024
+#define RPC_MAX_ASSEMBLING_BYTES (8U << 20) // announced by unfinished messages of one connection
+#define RPC_RECEIVE_TIMEOUT_MS 30000        // from the first byte of a message to its last
 
 struct rpc_call; // one call, either side
 
 // ---------------------------------------------------------------------------------------- server
 // One method's handler. `on_open` may set a context with rpc_call_set_context(); the others get it.
 struct rpc_method {
-    const char *path;                                    // "/remora.identity.v1.Identity/Issue"; static
-    bool is_client_streaming;                            // several request messages
-    bool is_server_streaming;                            // several response messages
-    // The headers are in. Return other than RPC_OK to end the call (`text` borrowed, may be NULL).
+    const char *path;         // "/remora.identity.v1.Identity/Issue"; static
+    bool is_client_streaming; // several request messages
+    bool is_server_streaming; // several response messages
+    // The headers are in. Return other than RPC_OK to end the call (`text` borrowed, may be NULL):
+    // then nothing more is called, on_close neither.
     enum rpc_status (*on_open)(void *server_context, struct rpc_call *call, const char **text);
-    // One whole message, borrowed. Answer with rpc_call_send and rpc_call_end, now or later.
+    // One whole message, borrowed. Answer with rpc_call_send and rpc_call_end, now or later. Unary:
+    // only when the client ended its request, so that there is exactly one.
     void (*on_message)(void *call_context, struct rpc_call *call, const uint8_t *bytes,
                        size_t length);
     // The client sent its last message (unary: right after on_message).
@@ -50,11 +66,14 @@ struct rpc_method {
 };
 
 struct rpc_server; // a set of methods; one per loop
+// NULL when memory is exhausted.
 struct rpc_server *rpc_server_new(struct loop *loop);
 // Borrows the methods (static tables); `context` goes to on_open. Errors: RM_ERR_EXISTS.
 RM_NODISCARD enum rm_err rpc_server_add(struct rpc_server *server, const struct rpc_method *methods,
                                         size_t count, void *context);
-// grpc.health.v1: "" and each service name. Serving status may change at any time; watchers are told.
+// grpc.health.v1: "" and each service name. Serving status may change at any time; watchers are
+// told. A service with methods here follows "" until it is set by itself; "" begins as serving; all
+// end with the drain.
 RM_NODISCARD enum rm_err rpc_server_add_health(struct rpc_server *server);
 void rpc_server_set_health(struct rpc_server *server, const char *service, bool is_serving);
 // grpc.reflection.v1 and v1alpha from a serialised FileDescriptorSet (borrowed, static).
@@ -62,7 +81,8 @@ RM_NODISCARD enum rm_err rpc_server_add_reflection(struct rpc_server *server,
                                                    const uint8_t *descriptor_set, size_t length);
 // Serves one accepted connection; takes `stream` (also on error).
 RM_NODISCARD enum rm_err rpc_server_accept(struct rpc_server *server, struct stream *stream);
-// Stops: GOAWAY to all; `done` once the last connection ended, or after `deadline_ms` with an abort.
+// Stops: GOAWAY to all; `done` once the last connection ended, or after `deadline_ms` with an
+// abort.
 typedef void (*rpc_done_fn)(void *context);
 void rpc_server_drain(struct rpc_server *server, uint32_t deadline_ms, rpc_done_fn done,
                       void *context);
@@ -103,7 +123,7 @@ void rpc_client_abort(struct rpc_client *client, enum rm_err reason);
 
 struct rpc_client_handler {
     void (*on_message)(void *context, struct rpc_call *call, const uint8_t *bytes, size_t length);
-    void (*on_writable)(void *context, struct rpc_call *call);             // may be NULL
+    void (*on_writable)(void *context, struct rpc_call *call); // may be NULL
     // Once, last. `text` is the server's message, borrowed.
     void (*on_close)(void *context, struct rpc_call *call, enum rpc_status status,
                      const char *text);
