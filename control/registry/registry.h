@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //
-// The registry: services, their endpoints, withdrawals and bundles as mesh resources, kept in step with
-// the store by watches. Says who may register what, and tells the push room what changed. Belongs to
-// the control loop.
+// The registry: services, their endpoints, withdrawals and bundles as mesh resources, kept in step
+// with the store by watches. Says who may register what, and tells the push room what changed.
+// Belongs to the control loop.
 #pragma once
 
 #include <stdbool.h>
@@ -44,7 +44,8 @@ typedef void (*registry_visit_fn)(void *context, uint64_t number, enum mesh_kind
 bool registry_changes_since(const struct registry *registry, uint64_t number,
                             registry_visit_fn visit, void *context);
 
-// --- services ----------------------------------------------------------------------------------------
+// --- services
+// ----------------------------------------------------------------------------------------
 struct registry_service {
     const char *name;
     uint16_t port;
@@ -58,8 +59,8 @@ struct registry_service {
 };
 typedef void (*registry_done_fn)(void *context, enum rm_err result, const struct rm_error *error);
 // Creates (must not exist) or replaces (must be at `revision`; 0 creates). Checked like a view's
-// resource; identities must be in the own trust domain and not reserved; two services may not share a
-// name; DNS names must be valid. Errors: RM_ERR_MALFORMED, RM_ERR_EXISTS, RM_ERR_CONFLICT ...
+// resource; identities must be in the own trust domain and not reserved; two services may not share
+// a name; DNS names must be valid. Errors: RM_ERR_MALFORMED, RM_ERR_EXISTS, RM_ERR_CONFLICT ...
 RM_NODISCARD enum rm_err registry_put_service(struct registry *registry,
                                               const struct registry_service *service,
                                               uint64_t revision, const char *actor,
@@ -68,23 +69,29 @@ RM_NODISCARD enum rm_err registry_put_service(struct registry *registry,
 RM_NODISCARD enum rm_err registry_delete_service(struct registry *registry, const char *name,
                                                  const char *actor, registry_done_fn done,
                                                  void *context);
-// DNS names that go into certificates of `identity`: of all services it owns. *names is an array the
-// caller frees with its strings (rm_free).
+// The record of a service as the store has it, with its revision; false when there is none.
+// Borrowed until the next turn of the loop.
+struct service_record;
+bool registry_service(const struct registry *registry, const char *name,
+                      const struct service_record **record, uint64_t *revision);
+// DNS names that go into certificates of `identity`: of all services it owns. *names is an array
+// the caller frees with its strings (rm_free).
 RM_NODISCARD enum rm_err registry_dns_names(const struct registry *registry, const char *identity,
                                             char ***names, size_t *count);
 
-// --- endpoints ---------------------------------------------------------------------------------------
+// --- endpoints
+// ---------------------------------------------------------------------------------------
 struct registry_endpoint {
     const char *service;
     const char *instance_id;
-    const char *identity;          // the caller's SVID
-    const uint8_t *lineage;        // LINEAGE_BYTES, of the caller's SVID
-    const char *address;           // "10.0.0.5:15008"; already checked against source and ranges
+    const char *identity;   // the caller's SVID
+    const uint8_t *lineage; // LINEAGE_BYTES, of the caller's SVID
+    const char *address;    // "10.0.0.5:15008"; already checked against source and ranges
     const char *zone;
 };
 // Counts only if the identity owns the service. An address that a live instance of another lineage
-// holds is refused and alarmed. Errors (to done): RM_ERR_DENIED, RM_ERR_NOT_FOUND (no such service),
-// RM_ERR_EXISTS (address held) with sentences.
+// holds is refused and alarmed. Errors (to done): RM_ERR_DENIED, RM_ERR_NOT_FOUND (no such
+// service), RM_ERR_EXISTS (address held) with sentences.
 RM_NODISCARD enum rm_err registry_register(struct registry *registry,
                                            const struct registry_endpoint *endpoint,
                                            registry_done_fn done, void *context);
