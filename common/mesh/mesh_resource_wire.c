@@ -163,11 +163,12 @@ static enum rm_err decode_endpoint(const Remora__Mesh__V1__Endpoint *message,
 static enum rm_err decode_withdrawal(const Remora__Mesh__V1__Withdrawal *message,
                                      struct mesh_withdrawal *out)
 {
-    int kind = (int)message->kind - 1;
-    if (kind < (int)TRUST_REVOKED_LINEAGE || kind > (int)TRUST_REVOKED_ISSUER) {
+    int kind = (int)message->kind; // any number may have come
+    if (kind < (int)REMORA__MESH__V1__WITHDRAWAL_KIND__WITHDRAWAL_KIND_REVOKED_LINEAGE ||
+        kind > (int)REMORA__MESH__V1__WITHDRAWAL_KIND__WITHDRAWAL_KIND_REVOKED_ISSUER) {
         return RM_ERR_MALFORMED;
     }
-    out->kind = (enum trust_withdrawal_kind)kind;
+    out->kind = (enum trust_withdrawal_kind)(kind - 1);
     out->before_s = message->before_s;
     out->expires_s = message->expires_s;
     return copy_bytes(message->subject, &out->key);

@@ -143,8 +143,8 @@ static enum rm_err decode_removals(const Remora__Mesh__V1__SyncResponse *message
     }
     for (; delta->removal_count < message->n_removals; delta->removal_count++) {
         const Remora__Mesh__V1__Removal *removal = message->removals[delta->removal_count];
-        int kind = (int)removal->kind - 1;
-        if (kind < (int)MESH_BUNDLE || kind > (int)MESH_WITHDRAWAL) {
+        if ((int)removal->kind < (int)REMORA__MESH__V1__KIND__KIND_BUNDLE ||
+            (int)removal->kind > (int)REMORA__MESH__V1__KIND__KIND_WITHDRAWAL) {
             return rm_error_set(error, RM_ERR_MALFORMED, "removal %zu is of unknown kind",
                                 delta->removal_count + 1);
         }
@@ -152,7 +152,8 @@ static enum rm_err decode_removals(const Remora__Mesh__V1__SyncResponse *message
         if (key == NULL) {
             return RM_ERR_NO_MEMORY;
         }
-        delta->removals[delta->removal_count] = (struct mesh_removal){(enum mesh_kind)kind, key};
+        delta->removals[delta->removal_count] =
+            (struct mesh_removal){(enum mesh_kind)((int)removal->kind - 1), key};
     }
     return RM_OK;
 }
