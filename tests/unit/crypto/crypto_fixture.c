@@ -12,7 +12,7 @@
 #include "base/buffer.h"
 #include "crypto/crypto.h"
 
-#define FILE_MAX_BYTES 65536
+#define FILE_MAX_BYTES 131072
 
 static char folder[64];
 
