@@ -8,8 +8,7 @@
 
 #include "tls/tls_internal.h"
 
-// --- Chunks
-// -------------------------------------------------------------------------------------------
+// --- Chunks --------------------------------------------------------------------------------------
 
 void tls_bytes_drop_input(struct tls_session *session)
 {
@@ -54,8 +53,7 @@ bool tls_bytes_reserve(struct tls_session *session)
     return session->output != NULL;
 }
 
-// --- wolfSSL asks for ciphertext
-// ------------------------------------------------------------------------
+// --- wolfSSL asks for ciphertext -----------------------------------------------------------------
 
 // user_canceled is a warning that wolfSSL reads over; the close_notify behind it would then look
 // like an orderly end. This runs before each record, so it sees the alert while it is the last one.
@@ -129,8 +127,7 @@ int tls_bytes_receive(WOLFSSL *ssl, char *buffer, int size, void *context)
     return (int)count;
 }
 
-// --- wolfSSL gives ciphertext
-// -----------------------------------------------------------------------------
+// --- wolfSSL gives ciphertext --------------------------------------------------------------------
 
 static size_t output_room(struct tls_session *session)
 {
@@ -229,8 +226,7 @@ bool tls_bytes_is_open(const struct tls_session *session)
            CHUNK_BYTES / 2;
 }
 
-// --- Reading
-// ----------------------------------------------------------------------------------------------
+// --- Reading -------------------------------------------------------------------------------------
 
 static enum rm_err read_status_of_end(struct tls_session *session)
 {
@@ -293,8 +289,7 @@ enum rm_err tls_bytes_read(struct tls_session *session, uint8_t *bytes, size_t c
     return session->read_status == RM_OK ? RM_ERR_WOULD_BLOCK : session->read_status;
 }
 
-// --- Writing
-// ----------------------------------------------------------------------------------------------
+// --- Writing -------------------------------------------------------------------------------------
 
 // A place in the caller's parts.
 struct cursor {

@@ -11,8 +11,7 @@
 static const int context_groups[] = {WOLFSSL_X25519MLKEM768, WOLFSSL_ECC_X25519,
                                      WOLFSSL_ECC_SECP256R1};
 
-// --- Small copies
-// -------------------------------------------------------------------------------------
+// --- Small copies --------------------------------------------------------------------------------
 
 static bool context_alpn_is_valid(const char *name)
 {
@@ -61,8 +60,7 @@ static enum rm_err context_copy_names(struct tls_context *context, const char *c
                : rm_error_set(error, RM_ERR_NO_MEMORY, "out of memory");
 }
 
-// --- wolfSSL's part
-// -----------------------------------------------------------------------------------
+// --- wolfSSL's part ------------------------------------------------------------------------------
 
 static enum rm_err context_load_identity(WOLFSSL_CTX *library, const struct tls_identity *identity,
                                          struct rm_error *error)
@@ -182,8 +180,7 @@ static enum rm_err context_make_library(struct tls_context *context, bool is_ser
     return context_fill_library(context, library, is_server, error);
 }
 
-// --- The two profiles
-// ---------------------------------------------------------------------------------
+// --- The two profiles ----------------------------------------------------------------------------
 
 static struct tls_context *context_new(struct rm_error *error)
 {
@@ -284,8 +281,7 @@ enum rm_err tls_context_new_pinned(const char *control_id, const uint8_t (*pins)
     return RM_OK;
 }
 
-// --- Life
-// ---------------------------------------------------------------------------------------------
+// --- Life ----------------------------------------------------------------------------------------
 
 struct tls_context *tls_context_ref(struct tls_context *context)
 {

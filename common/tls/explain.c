@@ -35,8 +35,7 @@ void tls_explain_text(const char *text, size_t length, char *out, size_t out_byt
     out[count] = '\0';
 }
 
-// --- Dates and clocks
-// -----------------------------------------------------------------------------------
+// --- Dates and clocks ----------------------------------------------------------------------------
 
 static bool identity_is_current(const struct tls_identity *identity, int64_t now_s)
 {
@@ -70,8 +69,7 @@ void tls_explain_dates(const struct tls_session *session, const struct tls_exami
     }
 }
 
-// --- Alerts we received
-// ---------------------------------------------------------------------------------
+// --- Alerts we received --------------------------------------------------------------------------
 
 static void alert_about_dates(const struct tls_identity *identity, char *out, size_t out_bytes)
 {
@@ -158,8 +156,7 @@ void tls_explain_alert(const struct tls_session *session, uint8_t alert, char *o
     tls_explain_add(out, out_bytes, "its log has the reason");
 }
 
-// --- Chains
-// ---------------------------------------------------------------------------------------------
+// --- Chains --------------------------------------------------------------------------------------
 
 // The sent certificates, opened for their names.
 struct sent_chain {

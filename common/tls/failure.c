@@ -12,8 +12,7 @@
 
 #define ALERT_PROTOCOL_VERSION 70
 
-// --- Names
-// --------------------------------------------------------------------------------------------
+// --- Names ---------------------------------------------------------------------------------------
 
 static const char *const fault_upper_names[TLS_FAULT_COUNT] = {
 #define FAULT_NAME(name, text) #name,
@@ -46,8 +45,7 @@ const char *tls_failure_name(const struct tls_failure *failure)
 
 const struct tls_failure tls_no_failure = {.fault = TLS_FAULT_NONE};
 
-// --- Recording
-// ----------------------------------------------------------------------------------------
+// --- Recording -----------------------------------------------------------------------------------
 
 struct tls_failure *tls_failure_of(struct tls_session *session)
 {
@@ -78,8 +76,7 @@ static void failure_note_alerts(struct tls_session *session, struct tls_failure 
     failure->alert_sent = history.last_tx.code > 0 ? (uint8_t)history.last_tx.code : 0;
 }
 
-// --- wolfSSL's errors
-// ---------------------------------------------------------------------------------
+// --- wolfSSL's errors ----------------------------------------------------------------------------
 
 static const struct {
     int error;            // wolfSSL's

@@ -72,8 +72,7 @@ enum rm_err tls_hello_prepare(struct tls_session *session,
     return used == WOLFSSL_SUCCESS ? RM_OK : RM_ERR_NO_MEMORY;
 }
 
-// --- The server's look at a ClientHello
-// -------------------------------------------------------------------
+// --- The server's look at a ClientHello ----------------------------------------------------------
 
 static bool hello_sni_is_ours(const struct tls_context *context, const char *sni)
 {
@@ -150,8 +149,7 @@ int tls_hello_on_client(WOLFSSL *ssl, int *alert, void *context)
                                                                                : HELLO_FATAL;
 }
 
-// --- After the handshake
-// ------------------------------------------------------------------------------------
+// --- After the handshake -------------------------------------------------------------------------
 
 bool tls_hello_check(struct tls_session *session)
 {

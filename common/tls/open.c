@@ -5,7 +5,6 @@
 
 #include "base/alloc.h"
 #include "tls/tls_internal.h"
-// --------------------------------------------------------------------------------------
 
 static bool session_expects(const struct tls_session_options *options, const char *id)
 {

@@ -109,8 +109,7 @@ int tls_verify_pinned(int is_verified, WOLFSSL_X509_STORE_CTX *store)
     peer_unref(session->peer);
     session->peer = NULL; // an earlier answer does not stand for this one
     if (examination.count == 0) {
-        tls_failure_set(session, TLS_FAULT_NO_CERTIFICATE,
-                        TLS_DETAIL_NO_CERTIFICATE);
+        tls_failure_set(session, TLS_FAULT_NO_CERTIFICATE, TLS_DETAIL_NO_CERTIFICATE);
         return 0;
     }
     if ((is_verified == 1) != (store->error == 0)) {

@@ -25,8 +25,7 @@ const struct sm_state tls_session_states[] = {
     [TLS_CLOSING] = {"closing", 0},
 };
 
-// --- What the session waits for
-// -----------------------------------------------------------------------
+// --- What the session waits for ------------------------------------------------------------------
 
 // What the user wants and has, without any event of the lower stream.
 static unsigned session_due(const struct tls_session *session)
@@ -81,8 +80,7 @@ void tls_session_on_chunk(void *context)
     deferred_schedule(session->base.loop, &session->turn);
 }
 
-// --- Events
-// --------------------------------------------------------------------------------------------
+// --- Events --------------------------------------------------------------------------------------
 
 static void session_close_lower(struct tls_session *session, enum stream_close_mode mode);
 
@@ -158,8 +156,7 @@ void tls_session_on_timer(void *context)
     }
 }
 
-// --- Operations
-// -----------------------------------------------------------------------------------------
+// --- Operations ----------------------------------------------------------------------------------
 
 static enum rm_err session_read(struct stream *stream, uint8_t *bytes, size_t capacity,
                                 size_t *length)
@@ -246,8 +243,7 @@ static int session_descriptor(const struct stream *stream)
     return stream_descriptor(((const struct tls_session *)(const void *)stream)->lower);
 }
 
-// --- The end
-// --------------------------------------------------------------------------------------------
+// --- The end -------------------------------------------------------------------------------------
 
 void tls_handshake_free(struct tls_handshake *handshake)
 {
@@ -334,8 +330,7 @@ const struct stream_ops tls_stream_ops = {
     .descriptor = session_descriptor,
 };
 
-// --- For TLS streams only
-// -------------------------------------------------------------------------------
+// --- For TLS streams only ------------------------------------------------------------------------
 
 const struct tls_facts *tls_stream_facts(const struct stream *stream)
 {

@@ -2,7 +2,6 @@
 //
 // A failure in one sentence for people: what happened, what was wanted and found, what to do.
 #include "tls/tls_internal.h"
-// ----------------------------------------------------------------------------
 
 #define FIX_CHAIN                                                                                  \
     "give it a chain of leaf and intermediates that ends under a root of its trust domain"

@@ -41,8 +41,7 @@
 #define TLS_RECORD_WORTH_BYTES 1024
 #define TLS_FIRST_BYTES 8 // of the peer's first flight, kept to tell what it is if it is not TLS
 
-// --- Context
-// ------------------------------------------------------------------------------------------
+// --- Context -------------------------------------------------------------------------------------
 
 // The pinned profile's part of a context.
 struct tls_pins {
@@ -75,8 +74,7 @@ const char *tls_library_suites(void);
 // IANA's name of the group a finished handshake used. Static.
 const char *tls_library_group(WOLFSSL *ssl);
 
-// --- Session
-// ------------------------------------------------------------------------------------------
+// --- Session -------------------------------------------------------------------------------------
 
 enum tls_state {
     TLS_HANDSHAKING, // wolfSSL asks for flights
@@ -219,8 +217,7 @@ bool tls_examination_accept(struct tls_session *session, const struct tls_examin
 void tls_examination_refuse(struct tls_session *session, const struct tls_examination *examination,
                             int library_error);
 
-// --- Failures
-// -------------------------------------------------------------------------------------------
+// --- Failures ------------------------------------------------------------------------------------
 
 #define TLS_DETAIL_NO_CERTIFICATE "wanted a certificate chain, found none"
 // The session's failure, made on first use; NULL when memory is exhausted.
@@ -238,8 +235,7 @@ enum rm_err tls_failure_code(const struct tls_failure *failure);
 // True for errors of ours that have no memory behind them.
 bool tls_library_error_is_memory(int library_error);
 
-// --- Sentences
-// ------------------------------------------------------------------------------------------
+// --- Sentences -----------------------------------------------------------------------------------
 
 // What the peer's alert can mean, seen from our own certificate and clock.
 void tls_explain_alert(const struct tls_session *session, uint8_t alert, char *out,

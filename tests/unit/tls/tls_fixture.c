@@ -13,8 +13,7 @@
 
 #define WORLD_MAX_MS 60000 // of waiting for one thing
 
-// --- PKI
-// ------------------------------------------------------------------------------------------------
+// --- PKI -----------------------------------------------------------------------------------------
 
 static void pki_serial(uint8_t serial[ISSUE_SERIAL_BYTES])
 {
@@ -170,8 +169,69 @@ struct tls_context *pki_context(struct tls_identity *identity, struct trust_snap
     return context;
 }
 
-// --- The loop
-// ---------------------------------------------------------------------------------------------
+// --- Another maker's PKI -------------------------------------------------------------------------
+
+void foreign_pki_init(struct foreign_pki *pki)
+{
+    char command[256];
+    strcpy(pki->folder, "/tmp/remora-tls-XXXXXX");
+    assert_non_null(mkdtemp(pki->folder));
+    (void)snprintf(command, sizeof(command), "%s %s", MAKE_FOREIGN_PKI, pki->folder);
+    assert_int_equal(system(command), 0);
+}
+
+void foreign_pki_deinit(struct foreign_pki *pki)
+{
+    char command[256];
+    (void)snprintf(command, sizeof(command), "rm -r %s", pki->folder);
+    assert_int_equal(system(command), 0);
+}
+
+static char *foreign_pki_read(const struct foreign_pki *pki, const char *name, const char *suffix)
+{
+    char path[128];
+    uint8_t *bytes = NULL;
+    size_t length = 0;
+    (void)snprintf(path, sizeof(path), "%s/%s.%s", pki->folder, name, suffix);
+    assert_int_equal(file_read(path, 65536, &bytes, &length, NULL), RM_OK);
+    return (char *)bytes;
+}
+
+struct tls_identity *foreign_pki_identity(const struct foreign_pki *pki, const char *kind)
+{
+    char *chain = foreign_pki_read(pki, kind, "pem");
+    char *key = foreign_pki_read(pki, kind, "key");
+    struct tls_identity *identity = pki_identity_pem(chain, key);
+    rm_free(chain);
+    rm_free(key);
+    return identity;
+}
+
+// A root on its way into a builder.
+struct adding {
+    struct trust_builder *builder; // borrowed
+    const char *domain;            // borrowed
+};
+
+static enum rm_err adding_root(void *context, const uint8_t *der, size_t length)
+{
+    const struct adding *adding = context;
+    uint8_t id[KEY_ID_BYTES];
+    assert_int_equal(certificate_key_id(der, length, id), RM_OK);
+    return trust_builder_add_root(adding->builder, adding->domain, der, length, id);
+}
+
+void foreign_pki_add_root(const struct foreign_pki *pki, struct trust_builder *builder,
+                          const char *domain)
+{
+    struct adding adding = {builder, domain};
+    char *root = foreign_pki_read(pki, "root", "pem");
+    assert_int_equal(pem_each((const uint8_t *)root, strlen(root), adding_root, &adding, NULL),
+                     RM_OK);
+    rm_free(root);
+}
+
+// --- The loop ------------------------------------------------------------------------------------
 
 struct pause {
     struct loop *loop;       // paused
@@ -249,8 +309,7 @@ void world_end(struct loop *loop)
     loop_free(loop);
 }
 
-// --- TLS ends
-// -----------------------------------------------------------------------------------------------
+// --- TLS ends ------------------------------------------------------------------------------------
 
 void end_on_event(void *context, unsigned events)
 {
@@ -378,8 +437,7 @@ enum rm_err end_read(struct pair *pair, struct end *end, char *text, size_t text
     return result;
 }
 
-// --- A ready-made world
-// -------------------------------------------------------------------------------------
+// --- A ready-made world --------------------------------------------------------------------------
 
 int world_setup(void **state)
 {

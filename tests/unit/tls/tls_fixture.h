@@ -16,8 +16,7 @@
 #include "stream/memory.h"
 #include "tls/tls.h"
 
-// --- PKI
-// ------------------------------------------------------------------------------------------------
+// --- PKI -----------------------------------------------------------------------------------------
 
 #define PKI_DAY_S 86400
 #define PKI_MEMORY_BYTES 65536 // of each direction of a memory pair
@@ -73,8 +72,7 @@ struct tls_identity *foreign_pki_identity(const struct foreign_pki *pki, const c
 void foreign_pki_add_root(const struct foreign_pki *pki, struct trust_builder *builder,
                           const char *domain);
 
-// --- The loop
-// ---------------------------------------------------------------------------------------------
+// --- The loop ------------------------------------------------------------------------------------
 
 // Runs the loop until `holds(context)` is true; fails the test when it does not within bounds.
 typedef bool (*world_fn)(void *context);
@@ -84,8 +82,7 @@ void world_turns(struct loop *loop, unsigned int turns);
 // Runs until nothing is open, and frees the loop.
 void world_end(struct loop *loop);
 
-// --- TLS ends
-// -----------------------------------------------------------------------------------------------
+// --- TLS ends ------------------------------------------------------------------------------------
 
 struct end {
     struct stream *stream;      // TLS; NULL once closed
@@ -125,8 +122,7 @@ void end_write(struct end *end, const char *text);
 // Reads until something other than WOULD_BLOCK comes; text is NUL-terminated.
 enum rm_err end_read(struct pair *pair, struct end *end, char *text, size_t text_bytes);
 
-// --- A ready-made world
-// -------------------------------------------------------------------------------------
+// --- A ready-made world --------------------------------------------------------------------------
 
 #define WORLD_CLIENT_ID "spiffe://td.test/ns/a/sa/client"
 #define WORLD_SERVER_ID "spiffe://td.test/ns/a/sa/server"
