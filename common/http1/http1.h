@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //
-// A small, bounded HTTP/1.1 server (RFC 9112) for health, metrics and probes: GET and HEAD without a
-// body, one answer per request, keep-alive. A connection costs at most HTTP1_MAX_HEAD_BYTES in.
+// A small, bounded HTTP/1.1 server (RFC 9112) for health, metrics and probes: GET and HEAD without
+// a body, one answer per request, keep-alive. A connection costs at most HTTP1_MAX_HEAD_BYTES in.
 #pragma once
 
 #include <stdbool.h>
@@ -13,15 +13,15 @@
 #include "stream/stream.h"
 
 #define HTTP1_MAX_HEAD_BYTES 8192
-#define HTTP1_MAX_ANSWER_BYTES (8U << 20)  // a metrics page of a very large mesh
-#define HTTP1_HEAD_TIMEOUT_MS 5000         // to a whole request head
+#define HTTP1_MAX_ANSWER_BYTES (8U << 20) // a metrics page of a very large mesh
+#define HTTP1_HEAD_TIMEOUT_MS 5000        // to a whole request head
 #define HTTP1_IDLE_TIMEOUT_MS 60000
-#define HTTP1_MAX_CONNECTIONS 256          // per server; beyond it new ones are closed
+#define HTTP1_MAX_CONNECTIONS 256 // per server; beyond it new ones are closed
 
 struct http1_request {
-    const char *method;  // "GET" or "HEAD"
-    const char *path;    // absolute path without query, percent-encoding left as it came
-    const char *query;   // after '?', "" when none
+    const char *method; // "GET" or "HEAD"
+    const char *path;   // absolute path without query, percent-encoding left as it came
+    const char *query;  // after '?', "" when none
 };
 
 struct http1_answer {
