@@ -58,4 +58,6 @@ void peer_unref(struct peer *peer);
 
 // The lineage in a Remora serial (exactly 16 bytes: 8 lineage, 8 random; the top bit of the lineage
 // is always 0 and its top nibble never 0, so the length is stable). False when it is none.
+// A foreign CA's random 16-byte serial looks the same, and no view will ever call that lineage
+// lapsed: let a live connection outlast its certificate only with a peer of our own trust domain.
 bool serial_lineage(const uint8_t *serial, size_t length, uint8_t lineage[LINEAGE_BYTES]);

@@ -2,8 +2,8 @@
 //
 // What a mesh view is made of: bundles, services, endpoints and withdrawals, each with a key.
 // Whoever makes a resource fills it and gives it away; from then on it is immutable and counted,
-// shared between views and threads. Pure. Life: mesh_resource_new -> fill `of` ->
-// mesh_resource_check -> ref/unref.
+// shared between views and threads. Pure.
+// Life: mesh_resource_new -> fill `of` -> mesh_resource_check -> ref/unref.
 #pragma once
 
 #include <stdbool.h>
@@ -29,7 +29,7 @@ enum mesh_kind {
 
 struct mesh_bytes {
     uint8_t *bytes; // owned by the resource
-    size_t length;
+    size_t length;  // of bytes
 };
 
 struct mesh_bundle {
@@ -55,15 +55,15 @@ struct mesh_endpoint {
 };
 
 struct mesh_withdrawal {
-    enum trust_withdrawal_kind kind;
-    struct mesh_bytes key; // see trust_builder_withdraw()
-    int64_t before_s;      // see trust_builder_withdraw()
-    int64_t expires_s;     // Unix seconds after which no certificate it covers can live
+    enum trust_withdrawal_kind kind; // what key is
+    struct mesh_bytes key;           // see trust_builder_withdraw()
+    int64_t before_s;                // see trust_builder_withdraw()
+    int64_t expires_s;               // Unix seconds after which no certificate it covers can live
 };
 
 struct mesh_resource {
-    enum mesh_kind kind;
-    char *key; // unique within its kind; printable ASCII; owned
+    enum mesh_kind kind; // which member of `of` counts
+    char *key;           // unique within its kind; printable ASCII; owned
     union {
         struct mesh_bundle bundle;
         struct mesh_service service;

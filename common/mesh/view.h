@@ -22,16 +22,18 @@ struct mesh_version {
     uint64_t number;                       // grows with each change of the store
 };
 
+struct mesh_removal {
+    enum mesh_kind kind; // of what goes
+    const char *key;     // of what goes; it may be absent already
+};
+
 struct mesh_delta {
-    struct mesh_version version; // the view's version after it
-    bool is_full;                // replaces everything; has no removals: they are implied
-    struct mesh_resource **puts; // borrowed references
-    size_t put_count;
-    struct mesh_removal {
-        enum mesh_kind kind;
-        const char *key;
-    } * removals; // of keys that may be absent; none that is also put
-    size_t removal_count;
+    struct mesh_version version;   // the view's version after it
+    bool is_full;                  // replaces everything; has no removals: they are implied
+    struct mesh_resource **puts;   // borrowed references
+    size_t put_count;              // of puts
+    struct mesh_removal *removals; // of keys that are not put as well
+    size_t removal_count;          // of removals
 };
 
 struct mesh_view;
