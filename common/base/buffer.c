@@ -82,9 +82,10 @@ static enum rm_err buffer_make_room(struct buffer *buffer, size_t length)
     if (length > SIZE_MAX - unread) {
         return RM_ERR_TOO_LARGE;
     }
-    // Moving pays only when it frees as much as it copies: otherwise a slow reader would make every
-    // append a copy of the whole backlog.
-    if (unread + length <= buffer->capacity && buffer->start >= unread) {
+    // Moving pays when it frees as much as it copies: otherwise a slow reader would make every
+    // append a copy of the whole backlog. Where growing is over, moving is all there is.
+    bool is_worth_moving = buffer->start >= unread || buffer->capacity > buffer->max_bytes;
+    if (unread + length <= buffer->capacity && is_worth_moving) {
         buffer_move_to_front(buffer);
         return RM_OK;
     }

@@ -3,40 +3,11 @@
 // Building and writing.
 #include "json/json.h"
 
-#include <pthread.h>
 #include <string.h>
 
 #include "base/alloc.h"
 #include "base/utf8.h"
 #include "json/json_internal.h"
-
-// jansson reports some failed allocations as mistakes in the text. This tells them apart.
-static _Thread_local bool has_run_dry;
-
-static void *json_allocate(size_t size)
-{
-    void *block = rm_malloc(size);
-    has_run_dry = has_run_dry || block == NULL;
-    return block;
-}
-
-bool json_take_run_dry(void)
-{
-    bool taken = has_run_dry;
-    has_run_dry = false;
-    return taken;
-}
-
-static void json_set_allocator(void)
-{
-    json_set_alloc_funcs(json_allocate, rm_free);
-}
-
-void json_use_our_memory(void)
-{
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, json_set_allocator);
-}
 
 struct json *json_object_new(void)
 {

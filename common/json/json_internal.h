@@ -29,5 +29,6 @@ static inline const struct json *json_wrap_const(const json_t *value)
 
 // Gives jansson our allocator; must run before its first allocation. Cheap to repeat.
 void json_use_our_memory(void);
-// True when an allocation of this thread failed since the last call.
-bool json_take_run_dry(void);
+// json_loadb() that survives failed allocations, and says so. NULL on any failure.
+json_t *json_load_guarded(const char *text, size_t length, json_error_t *failure,
+                          bool *is_out_of_memory);

@@ -5,15 +5,12 @@
 
 #include "json/json_internal.h"
 
-#define JSON_MAX_BYTES                                                                             \
-    (16U << 20) // far above any document we read; bounds what a peer makes us hold
+// Far above any document we read; bounds what a peer makes us hold.
+#define JSON_MAX_BYTES (16U << 20)
 
 // jansson quotes the input after "near": it may hold a token and is left out.
 static enum rm_err json_parse_failure(const json_error_t *failure, struct rm_error *error)
 {
-    if (json_take_run_dry()) {
-        return rm_error_set(error, RM_ERR_NO_MEMORY, "no memory to read JSON");
-    }
     const char *quote = strstr(failure->text, " near ");
     int length = quote != NULL ? (int)(quote - failure->text) : (int)strlen(failure->text);
     return rm_error_set(error, RM_ERR_MALFORMED, "not valid JSON at %d:%d: %.*s", failure->line,
@@ -27,10 +24,12 @@ enum rm_err json_parse(const char *text, size_t length, struct json **out, struc
         return rm_error_set(error, RM_ERR_TOO_LARGE, "JSON of %zu bytes: at most %u are read",
                             length, JSON_MAX_BYTES);
     }
-    json_use_our_memory();
-    (void)json_take_run_dry();
     json_error_t failure;
-    json_t *root = json_loadb(text, length, JSON_REJECT_DUPLICATES, &failure);
+    bool is_out_of_memory = false;
+    json_t *root = json_load_guarded(text, length, &failure, &is_out_of_memory);
+    if (is_out_of_memory) {
+        return rm_error_set(error, RM_ERR_NO_MEMORY, "no memory to read JSON");
+    }
     if (root == NULL) {
         return json_parse_failure(&failure, error);
     }

@@ -36,6 +36,7 @@ static void consumed_bytes_make_room(void **state)
     buffer_init(&buffer, 100);
     uint8_t in = 0;
     uint8_t out = 0;
+    rm_alloc_fail_at(0);
     // Never empty, and many times its maximum passes through.
     for (int round = 0; round < 1000; round++) {
         while (buffer_length(&buffer) < 90) {
@@ -49,6 +50,7 @@ static void consumed_bytes_make_room(void **state)
         }
     }
     assert_true(buffer.capacity <= 256);
+    assert_true(rm_alloc_count() <= 4);
     buffer_deinit(&buffer);
 }
 

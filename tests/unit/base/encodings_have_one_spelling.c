@@ -75,7 +75,8 @@ static void other_spellings_are_refused(void **state)
     (void)state;
     static const char *const plain[] = {"Zg",     "Zg=",   "Zh==", "Zm9=", "====",     "Z===",
                                         "Zm9v\n", " Zm9v", "Zm-v", "Zm_v", "Zg==Zg==", "Z"};
-    static const char *const url[] = {"Zg==", "Zm8=", "Zh", "Zm9", "Z", "Zm+v", "Zm/v", "Zm9v "};
+    static const char *const url[] = {"A",   "AAAAA", "Zg==", "Zm8=", "Zh",
+                                      "Zm9", "Z",     "Zm+v", "Zm/v", "Zm9v "};
     uint8_t bytes[16];
     size_t got = 0;
     for (size_t i = 0; i < sizeof(plain) / sizeof(plain[0]); i++) {

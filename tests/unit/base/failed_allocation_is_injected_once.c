@@ -47,6 +47,8 @@ static void a_size_of_zero_gives_unique_blocks(void **state)
     assert_non_null(b);
     assert_non_null(c);
     assert_ptr_not_equal(a, b);
+    c = rm_realloc(c, 0);
+    assert_non_null(c);
     rm_free(a);
     rm_free(b);
     rm_free(c);

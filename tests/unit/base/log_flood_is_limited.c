@@ -92,6 +92,7 @@ static void lines_below_the_level_are_left_out(void **state)
     log_level_set(LOG_LEVEL_WARN);
     log_info(LOG_MAIN, "quiet");
     log_warn(LOG_MAIN, "loud");
+    log_write(LOG_LEVEL_INFO, LOG_MAIN, "quiet", NULL);
     log_level_set(LOG_LEVEL_ERROR);
     log_warn(LOG_MAIN, "quiet");
     log_error(LOG_MAIN, "loud", LOG_ERR(RM_ERR_BUSY));

@@ -29,6 +29,7 @@ static void keys(void **state)
                    "x.yaml:4:5: unknown key 'prot'; did you mean 'port'?");
     assert_message("timeouts: {zzz: 1}\n",
                    "x.yaml:1:12: unknown key 'zzz'; known here: drain, lifetime");
+    assert_message("ilstne: x\n", "x.yaml:1:1: unknown key 'ilstne'; did you mean 'listen'?");
     assert_message("Listen: x\n", "x.yaml:1:1: unknown key 'Listen'; did you mean 'listen'?");
     assert_message("\"\\e[2J\": 1\n", "x.yaml:1:1: unknown key '?[2J'; known here: listen, note, "
                                       "expose, workers, offset, level, timeouts, services, tags, "

@@ -8,6 +8,7 @@
 
 #include "json/json.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/alloc.h"
@@ -46,10 +47,8 @@ static void each_failure_while_building_is_said(void **state)
     assert_true(n > 10);
 }
 
-static void each_failure_while_reading_is_said(void **state)
+static void assert_each_failure_is_said(const char *text)
 {
-    (void)state;
-    static const char text[] = "{\"name\": \"web\", \"ports\": [1, 2, 3], \"a\": {\"b\": true}}";
     enum rm_err result = RM_ERR_NO_MEMORY;
     uint64_t n = 0;
     while (result != RM_OK) {
@@ -62,7 +61,29 @@ static void each_failure_while_reading_is_said(void **state)
         json_free(root);
     }
     rm_alloc_fail_at(0);
-    assert_true(n > 10);
+    assert_true(n > 3);
+}
+
+static void each_failure_while_reading_is_said(void **state)
+{
+    (void)state;
+    assert_each_failure_is_said("{\"name\": \"web\", \"ports\": [1, 2, 3], \"a\": {\"b\": true}}");
+}
+
+// jansson's token buffer has 16 bytes and doubles: each token ends where it has to grow.
+static void failures_inside_long_tokens_corrupt_nothing(void **state)
+{
+    (void)state;
+    for (size_t length = 12; length < 70; length++) {
+        char token[80];
+        char text[256];
+        memset(token, '7', sizeof(token));
+        token[length] = '\0';
+        snprintf(text, sizeof(text), "[\"%s\", \"\\u20ac%s\"]", token, token);
+        assert_each_failure_is_said(text);
+        snprintf(text, sizeof(text), "[7.%s]", token);
+        assert_each_failure_is_said(text);
+    }
 }
 
 int main(void)
@@ -70,6 +91,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_failure_while_building_is_said),
         cmocka_unit_test(each_failure_while_reading_is_said),
+        cmocka_unit_test(failures_inside_long_tokens_corrupt_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
