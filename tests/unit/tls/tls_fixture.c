@@ -275,7 +275,9 @@ static bool pause_run(struct pause *pause)
     pause->deadline_ms = clock_mono_ms() + WORLD_MAX_MS;
     deferred_init(&pause->turn, pause_on_turn, pause);
     deferred_schedule(pause->loop, &pause->turn);
-    loop_run(pause->loop);
+    do {
+        loop_run(pause->loop); // also returns when the last stream closes
+    } while (!pause->is_over && clock_mono_ms() < pause->deadline_ms);
     deferred_cancel(&pause->turn);
     for (size_t i = 0; i < pause->open_count; i++) {
         loop_open(pause->loop);
