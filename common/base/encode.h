@@ -9,14 +9,14 @@
 
 #include "base/error.h"
 
-#define HEX_BYTES(n) ((n) * 2 + 1)
+#define HEX_BYTES(n) ((n)*2 + 1)
 // `out` holds HEX_BYTES(length): lower-case digits and a NUL.
 void hex_encode(const uint8_t *bytes, size_t length, char *out);
 // Exactly `length` bytes from 2*length digits, either case. Errors: RM_ERR_MALFORMED.
 RM_NODISCARD enum rm_err hex_decode(const char *text, size_t text_length, uint8_t *out,
                                     size_t length);
 
-#define BASE32_BYTES(n) (((n) * 8 + 4) / 5 + 1)
+#define BASE32_BYTES(n) (((n)*8 + 4) / 5 + 1)
 // `out` holds BASE32_BYTES(length): characters a-z2-7 and a NUL.
 void base32_encode(const uint8_t *bytes, size_t length, char *out);
 

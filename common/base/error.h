@@ -64,6 +64,7 @@ enum rm_category {
     X(CRYPTO, INTERNAL, "cryptographic operation failed")                                          \
     X(INTERNAL, INTERNAL, "internal error")
 
+// clang-format off
 enum rm_err_index {
     RM_ERR_INDEX_OK = 0,
 #define RM_ERR_INDEX(name, category, text) RM_ERR_INDEX_##name,
@@ -71,6 +72,7 @@ enum rm_err_index {
 #undef RM_ERR_INDEX
     RM_ERR_INDEX_COUNT,
 };
+// clang-format on
 
 enum rm_err {
     RM_OK = 0,
@@ -105,8 +107,8 @@ enum rm_err rm_error_set(struct rm_error *error, enum rm_err code, const char *f
 // rm_err_from_errno(system_error).
 enum rm_err rm_error_set_errno(struct rm_error *error, int system_error, const char *format, ...)
     RM_PRINTF(3, 4);
-// Puts "<prefix>: " before the message that is there; keeps and returns the code. Without `error` the
-// code is unknown and reads RM_ERR_INTERNAL.
+// Puts "<prefix>: " before the message that is there; keeps and returns the code. Without `error`
+// the code is unknown and reads RM_ERR_INTERNAL.
 enum rm_err rm_error_wrap(struct rm_error *error, const char *format, ...) RM_PRINTF(2, 3);
 void rm_error_clear(struct rm_error *error);
 // The message, or the code's text when there is none. Never NULL.

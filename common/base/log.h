@@ -16,11 +16,27 @@ enum log_level { LOG_LEVEL_DEBUG, LOG_LEVEL_INFO, LOG_LEVEL_WARN, LOG_LEVEL_ERRO
 enum log_format { LOG_FORMAT_AUTO, LOG_FORMAT_TEXT, LOG_FORMAT_JSON };
 
 // The category is the room that speaks.
-#define LOG_CATEGORY_LIST(X)                                                                       \
-    X(MAIN, "main") X(CONFIG, "config") X(LOOP, "loop") X(TLS, "tls") X(RPC, "rpc") X(H2, "h2")     \
-    X(CERTS, "certs") X(INBOUND, "inbound") X(OUTBOUND, "outbound") X(DISCOVERY, "discovery")      \
-    X(ADMIN, "admin") X(ACCESS, "access") X(CA, "ca") X(ATTEST, "attest")                          \
-    X(REGISTRY, "registry") X(PUSH, "push") X(API, "api") X(STORE, "store") X(AUDIT, "audit")
+// clang-format off
+#define LOG_CATEGORY_LIST(X)       \
+    X(MAIN, "main")                \
+    X(CONFIG, "config")            \
+    X(LOOP, "loop")                \
+    X(TLS, "tls")                  \
+    X(RPC, "rpc")                  \
+    X(H2, "h2")                    \
+    X(CERTS, "certs")              \
+    X(INBOUND, "inbound")          \
+    X(OUTBOUND, "outbound")        \
+    X(DISCOVERY, "discovery")      \
+    X(ADMIN, "admin")              \
+    X(ACCESS, "access")            \
+    X(CA, "ca")                    \
+    X(ATTEST, "attest")            \
+    X(REGISTRY, "registry")        \
+    X(PUSH, "push")                \
+    X(API, "api")                  \
+    X(STORE, "store")              \
+    X(AUDIT, "audit")
 
 enum log_category {
 #define LOG_CATEGORY_ENUM(name, text) LOG_##name,
@@ -28,6 +44,7 @@ enum log_category {
 #undef LOG_CATEGORY_ENUM
     LOG_CATEGORY_COUNT,
 };
+// clang-format on
 
 enum log_value_kind { LOG_VALUE_NONE, LOG_VALUE_STR, LOG_VALUE_U64, LOG_VALUE_I64, LOG_VALUE_BOOL };
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //
 // Memory for keys and tokens: pages locked into RAM, left out of core dumps and of children, wiped
-// when freed. Where the lock limit (RLIMIT_MEMLOCK) forbids locking, the memory is still left out of
-// dumps and wiped, and secret_is_locked() says so. Thread-safe.
+// when freed. Where the lock limit (RLIMIT_MEMLOCK) forbids locking, the memory is still left out
+// of dumps and wiped, and secret_is_locked() says so. Thread-safe.
 #pragma once
 
 #include <stdbool.h>

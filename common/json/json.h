@@ -13,8 +13,8 @@ struct json; // one value; a tree owned by its root
 
 struct json *json_object_new(void); // NULL when memory is exhausted, as for all constructors
 struct json *json_array_new(void);
-// Setters return false when memory is exhausted; they take `value` in any case. What is not UTF-8 in a
-// text becomes U+FFFD; keys are literals.
+// Setters return false when memory is exhausted; they take `value` in any case. What is not UTF-8
+// in a text becomes U+FFFD; keys are literals.
 bool json_set(struct json *object, const char *key, struct json *value);
 bool json_set_string(struct json *object, const char *key, const char *text); // NULL: null
 bool json_set_integer(struct json *object, const char *key, int64_t number);
@@ -25,9 +25,9 @@ bool json_append_string(struct json *array, const char *text);
 char *json_text(const struct json *value, bool is_indented);
 void json_free(struct json *value);
 
-// The root is an object or an array. Errors: RM_ERR_MALFORMED with line and column (and never with the
-// text itself, which may be secret), RM_ERR_TOO_LARGE (over 16 MiB), RM_ERR_NO_MEMORY. Duplicate keys
-// are refused.
+// The root is an object or an array. Errors: RM_ERR_MALFORMED with line and column (and never with
+// the text itself, which may be secret), RM_ERR_TOO_LARGE (over 16 MiB), RM_ERR_NO_MEMORY.
+// Duplicate keys are refused.
 RM_NODISCARD enum rm_err json_parse(const char *text, size_t length, struct json **out,
                                     struct rm_error *error);
 // Borrowed members; NULL or `fallback` when absent or of another type.
