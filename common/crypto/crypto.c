@@ -106,8 +106,7 @@ static enum rm_err crypto_start(struct rm_error *error)
         return rm_error_set(error, RM_ERR_INTERNAL, "wolfSSL %s is too old: %s or newer is needed",
                             wolfSSL_lib_version(), OLDEST_VERSION_TEXT);
     }
-    if (wolfSSL_SetAllocators(rm_malloc, rm_free, rm_realloc) != 0 ||
-        wolfSSL_Init() != WOLFSSL_SUCCESS) {
+    if (!wolf_take_memory_from_us() || wolfSSL_Init() != WOLFSSL_SUCCESS) {
         return rm_error_set(error, RM_ERR_INTERNAL, "wolfSSL could not be started");
     }
     enum rm_err result = crypto_self_test(error);

@@ -11,6 +11,8 @@
 #include <wolfssl/wolfcrypt/random.h>
 #include <wolfssl/wolfcrypt/settings.h>
 
+#include <stdbool.h>
+
 #include "base/error.h"
 
 // wolfCrypt counts bytes in 32 bits; nothing of ours comes near.
@@ -31,3 +33,10 @@ RM_NODISCARD static inline enum rm_err wolf_rng_init(WC_RNG *rng)
 {
     return wolf_err(wc_InitRng(rng));
 }
+
+// Makes rm_malloc() and its kin wolfSSL's allocator.
+RM_NODISCARD bool wolf_take_memory_from_us(void);
+// Some of wolfSSL's functions report exhausted memory as malformed input. Where that matters:
+// watch, call, ask. Counts allocations of the calling thread only.
+void wolf_memory_watch(void);
+bool wolf_memory_has_run_out(void);

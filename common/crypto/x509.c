@@ -136,7 +136,7 @@ const char *x509_cut(const uint8_t *der, size_t length, struct x509_pieces *out)
 
 static enum rm_err x509_decode_err(int code, struct rm_error *error)
 {
-    if (code == MEMORY_E) {
+    if (code == MEMORY_E || wolf_memory_has_run_out()) {
         return rm_error_set(error, RM_ERR_NO_MEMORY, "%s", rm_err_text(RM_ERR_NO_MEMORY));
     }
     const char *fault = wc_GetErrorString(code);
@@ -162,6 +162,7 @@ enum rm_err x509_open(const uint8_t *der, size_t length, struct x509 *out, struc
         return rm_error_set(error, RM_ERR_MALFORMED, "the certificate is refused: %s", fault);
     }
     wc_InitDecodedCert(&out->decoded, der, (word32)length, NULL);
+    wolf_memory_watch();
     // CA_TYPE without verification differs from CERT_TYPE in one thing: a self-signed CA may have
     // the serial number 0, as some old roots do.
     int code = wc_ParseCert(&out->decoded, CA_TYPE, NO_VERIFY, NULL);

@@ -282,3 +282,30 @@ bool fixture_run(const char *command)
     (void)!system(whole);
     return false;
 }
+
+struct fixture fixture_openssl(const char *name, const char *issuer, const char *extensions,
+                               const char *options)
+{
+    char command[1024];
+    char sign[160];
+    char file[64];
+    struct fixture made = {0};
+    if (issuer == NULL) {
+        snprintf(sign, sizeof(sign), "-signkey %s.key", name);
+    } else {
+        snprintf(sign, sizeof(sign), "-CA %s.pem -CAkey %s.key", issuer, issuer);
+    }
+    snprintf(file, sizeof(file), "%s.ext", name);
+    fixture_put(file, extensions, strlen(extensions));
+    snprintf(command, sizeof(command),
+             "openssl ecparam -genkey -noout -name prime256v1 -out %s.key && "
+             "openssl req -new -key %s.key -subj /O=Test/CN=%s -out %s.csr && "
+             "openssl x509 -req -in %s.csr -days 1 -extfile %s.ext %s %s -out %s.pem && "
+             "openssl x509 -in %s.pem -outform DER -out %s.der",
+             name, name, name, name, name, name, sign, options, name, name, name);
+    fixture_require(fixture_run(command), command);
+    snprintf(file, sizeof(file), "%s.der", name);
+    made.der = fixture_get(file, &made.length);
+    fixture_finish(&made, false);
+    return made;
+}
