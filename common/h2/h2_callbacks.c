@@ -7,6 +7,8 @@
 #define STOP NGHTTP2_ERR_CALLBACK_FAILURE
 // A block so far over the limit that reading on to its end is work for nothing.
 #define MAX_BLOCK_EXCESS 4
+// A client that reads small messages answers each with a WINDOW_UPDATE: no flood, but our doing.
+#define BODY_BYTES_PER_CREDIT 64
 
 static struct h2_stream *find(nghttp2_session *ng, int32_t id)
 {
@@ -218,8 +220,8 @@ static int on_frame_sent(nghttp2_session *ng, const nghttp2_frame *frame, void *
         session->end_reason = RM_ERR_PROTOCOL;
         session->end_detail = nghttp2_http2_strerror(frame->goaway.error_code);
     }
-    if (frame->hd.type == NGHTTP2_DATA && session->control.count > 0) {
-        session->control.count--; // a WINDOW_UPDATE for what we send is no flood
+    if (frame->hd.type == NGHTTP2_DATA) {
+        h2_guard_credit(session, 1 + (uint32_t)frame->hd.length / BODY_BYTES_PER_CREDIT);
     }
     bool is_message = frame->hd.type == NGHTTP2_DATA || frame->hd.type == NGHTTP2_HEADERS;
     if (is_message && (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0) {

@@ -38,6 +38,11 @@ static bool guard_control(struct h2_session *session)
     return true;
 }
 
+void h2_guard_credit(struct h2_session *session, uint32_t frames)
+{
+    session->control.count -= frames < session->control.count ? frames : session->control.count;
+}
+
 bool h2_guard_frame(struct h2_session *session, const nghttp2_frame_hd *head)
 {
     if (nghttp2_session_get_outbound_queue_size(session->ng) > H2_MAX_OUTBOUND_FRAMES) {

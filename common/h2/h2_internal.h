@@ -138,6 +138,8 @@ void h2_timer_look_at(struct h2_session *session, uint64_t due_ms);
 bool h2_rate_is_over(struct h2_rate *rate, uint64_t now_ms, uint32_t limit);
 // Judges a frame by its head. False: the session is being ended.
 bool h2_guard_frame(struct h2_session *session, const nghttp2_frame_hd *head);
+// So many control frames of the peer are what our own output asks for.
+void h2_guard_credit(struct h2_session *session, uint32_t frames);
 // A stream failed by the peer's doing.
 bool h2_guard_reset(struct h2_session *session);
 
