@@ -66,24 +66,32 @@ static void connect_next(struct discovery *discovery);
 // --- Messages out.
 // ----------------------------------------------------------------------------------------
 
-static void send_bytes(struct session *session, enum rm_err encoded, uint8_t *bytes, size_t length)
+static void send_request(struct session *session, const struct mesh_request *request)
 {
-    enum rm_err result = encoded;
-    if (result == RM_OK && session->call != NULL) {
+    uint8_t *bytes = NULL;
+    size_t length = 0;
+    struct rm_error error = {0};
+    if (session->call == NULL) {
+        return;
+    }
+    enum rm_err result = mesh_wire_encode_request(request, &bytes, &length, &error);
+    if (result == RM_OK) {
         result = rpc_call_send(session->call, bytes, length);
     }
     rm_free(bytes);
-    if (result != RM_OK && session->link != NULL) {
-        log_warn(LOG_DISCOVERY, "message_not_sent", LOG_ERR(result));
+    if (result != RM_OK) {
+        log_warn(LOG_DISCOVERY, "message_not_sent", LOG_ERR(result),
+                 LOG_STR("text", rm_error_message(&error)));
         link_close(session->link);
     }
 }
 
-static size_t collect_services(const struct discovery *discovery, const char **out, size_t room)
+// Services that the configuration calls by name; those with a fixed endpoint need no view.
+static size_t collect_services(const struct sidecar_config *config, char **out)
 {
     size_t count = 0;
-    const struct sidecar_outbound *outbound = discovery->config->outbound.items;
-    for (size_t i = 0; i < discovery->config->outbound.count && count < room; i++) {
+    const struct sidecar_outbound *outbound = config->outbound.items;
+    for (size_t i = 0; i < config->outbound.count; i++) {
         if (outbound[i].endpoint == NULL) {
             out[count++] = outbound[i].service;
         }
@@ -91,12 +99,11 @@ static size_t collect_services(const struct discovery *discovery, const char **o
     return count;
 }
 
-// The tunnel port with the host that peers can dial: empty means "where I come from".
+// The tunnel port with the host that peers can dial; without a host it means "where I come from".
 static void tunnel_address(const struct sidecar_config *config, char out[STREAM_ADDRESS_TEXT_BYTES])
 {
-    struct stream_address address = config->inbound_address;
     char text[STREAM_ADDRESS_TEXT_BYTES];
-    stream_address_text(&address, text);
+    stream_address_text(&config->inbound_address, text);
     const char *colon = strrchr(text, ':');
     bool is_any = strncmp(text, "0.0.0.0:", 8) == 0 || strncmp(text, "[::]:", 5) == 0;
     snprintf(out, STREAM_ADDRESS_TEXT_BYTES, "%s", is_any && colon != NULL ? colon : text);
@@ -106,52 +113,48 @@ static void send_hello(struct session *session)
 {
     struct discovery *discovery = session->discovery;
     const struct sidecar_config *config = discovery->config;
-    size_t room = config->outbound.count + 1;
-    const char **services = rm_calloc(room, sizeof *services);
-    const char **exposes = rm_calloc(config->services.count + 1, sizeof *exposes);
     const struct sidecar_inbound_service *hosted = config->services.items;
     char address[STREAM_ADDRESS_TEXT_BYTES];
-    uint8_t *bytes = NULL;
-    size_t length = 0;
-    enum rm_err result = RM_ERR_NO_MEMORY;
-    if (services != NULL && exposes != NULL) {
-        for (size_t i = 0; i < config->services.count; i++) {
-            exposes[i] = hosted[i].name;
-        }
-        tunnel_address(config, address);
-        struct mesh_hello hello = {
-            .instance_id = discovery->instance_id,
-            .services = services,
-            .service_count = collect_services(discovery, services, room),
-            .exposes = exposes,
-            .expose_count = discovery->is_leaving ? 0 : config->services.count,
-            .has_resume = mesh_view_is_complete(discovery->view),
-            .resume = mesh_view_version(discovery->view),
-            .software = "remora-sidecar/" REMORA_VERSION,
-            .zone = config->zone != NULL ? config->zone : "",
-            .tunnel_address = address,
-        };
-        result = mesh_wire_encode_hello(&hello, &bytes, &length);
+    char software[] = "remora-sidecar/" REMORA_VERSION;
+    char **services = rm_calloc(config->outbound.count + 1, sizeof *services);
+    char **exposes = rm_calloc(config->services.count + 1, sizeof *exposes);
+    if (services == NULL || exposes == NULL) {
+        rm_free(services);
+        rm_free(exposes);
+        link_close(session->link);
+        return;
     }
+    for (size_t i = 0; i < config->services.count; i++) {
+        exposes[i] = hosted[i].name;
+    }
+    tunnel_address(config, address);
+    struct mesh_request request = {.kind = MESH_REQUEST_HELLO};
+    struct mesh_hello *hello = &request.of.hello;
+    memcpy(hello->instance_id, discovery->instance_id, sizeof hello->instance_id);
+    hello->services = services;
+    hello->service_count = collect_services(config, services);
+    hello->exposes = exposes;
+    hello->expose_count = config->services.count;
+    hello->has_resume = mesh_view_is_complete(discovery->view);
+    hello->resume = mesh_view_version(discovery->view);
+    hello->software = software;
+    hello->zone = config->zone;
+    hello->tunnel_address = config->services.count > 0 ? address : NULL;
+    send_request(session, &request);
     rm_free(services);
     rm_free(exposes);
-    send_bytes(session, result, bytes, length);
 }
 
 static void send_status(struct session *session)
 {
-    const struct discovery *discovery = session->discovery;
-    struct mesh_status status = {
-        .not_after_s = discovery->status.not_after_s,
-        .next_renewal_s = discovery->status.next_renewal_s,
-        .last_error = discovery->status.last_error,
-        .serial = discovery->status.serial,
-        .serial_length = discovery->status.serial_length,
-    };
-    uint8_t *bytes = NULL;
-    size_t length = 0;
-    enum rm_err result = mesh_wire_encode_status(&status, &bytes, &length);
-    send_bytes(session, result, bytes, length);
+    struct certs_status *status = &session->discovery->status;
+    struct mesh_request request = {.kind = MESH_REQUEST_STATUS};
+    request.of.status.not_after_s = status->not_after_s;
+    request.of.status.next_renewal_s = status->next_renewal_s;
+    request.of.status.last_error = status->last_error;
+    request.of.status.serial_length = status->serial_length;
+    memcpy(request.of.status.serial, status->serial, status->serial_length);
+    send_request(session, &request);
 }
 
 static void hash_piece(void *context, const void *bytes, size_t length)
@@ -170,16 +173,21 @@ static bool hash_view(const struct mesh_view *view, uint8_t out[SHA256_BYTES])
     return true;
 }
 
+// `error` NULL: applied.
 static void send_ack(struct session *session, struct mesh_version version, const char *error)
 {
-    struct mesh_ack ack = {.version = version, .error = error};
-    uint8_t *bytes = NULL;
-    size_t length = 0;
-    enum rm_err result = RM_ERR_NO_MEMORY;
-    if (hash_view(session->discovery->view, ack.view_hash)) {
-        result = mesh_wire_encode_ack(&ack, &bytes, &length);
+    char text[RM_ERROR_MESSAGE_BYTES];
+    struct mesh_request request = {.kind = MESH_REQUEST_ACK};
+    request.of.ack.version = version;
+    if (error != NULL) {
+        snprintf(text, sizeof text, "%s", error);
+        request.of.ack.error = text;
     }
-    send_bytes(session, result, bytes, length);
+    if (hash_view(session->discovery->view, request.of.ack.view_hash)) {
+        send_request(session, &request);
+    } else {
+        link_close(session->link);
+    }
 }
 
 // --- Deltas in.
@@ -288,7 +296,7 @@ static void session_on_message(void *context, struct rpc_call *call, const uint8
     if (!session->is_current) {
         take_over(session);
     }
-    send_ack(session, response.delta.version, "");
+    send_ack(session, response.delta.version, NULL);
     mesh_response_deinit(&response);
     if (is_changed) {
         export_view(discovery);
@@ -529,10 +537,8 @@ void discovery_goodbye(struct discovery *discovery)
     discovery->is_leaving = true;
     timer_stop(&discovery->retry);
     if (discovery->current != NULL) {
-        uint8_t *bytes = NULL;
-        size_t length = 0;
-        enum rm_err result = mesh_wire_encode_goodbye(&bytes, &length);
-        send_bytes(discovery->current, result, bytes, length);
+        struct mesh_request request = {.kind = MESH_REQUEST_GOODBYE};
+        send_request(discovery->current, &request);
     }
 }
 

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/encode.h"
 #include "base/log.h"
+#include "identity/spiffe.h"
 #include "identity/verdict.h"
 #include "metrics_catalogue.h"
 
@@ -176,6 +177,13 @@ static bool view_is_stale(const struct worker *worker)
            now_ms - snapshot->view_received_mono_ms > snapshot->config->connection_grace_ms;
 }
 
+static bool is_in_domain(const struct peer *peer, const char *trust_domain)
+{
+    struct spiffe_id id;
+    return spiffe_id_parse(peer->spiffe_id, peer->spiffe_id_length, &id, NULL) == RM_OK &&
+           spiffe_id_in_domain(&id, trust_domain);
+}
+
 const char *connection_judge_peer(const struct connection *connection,
                                   const char *const *expected_ids, size_t expected_count)
 {
@@ -201,7 +209,12 @@ const char *connection_judge_peer(const struct connection *connection,
     if (answer.verdict != VERDICT_IDENTITY) {
         return verdict_reason_name(answer.reason);
     }
-    bool is_vouched_for = peer->has_lineage && !view_is_stale(connection->worker);
+    // Only our own control plane tells of lapses: a foreign serial that looks like a lineage does
+    // not count.
+    bool is_ours = snapshot->config->control.address != NULL &&
+                   snapshot->own_trust_domain != NULL && peer->has_lineage &&
+                   is_in_domain(peer, snapshot->own_trust_domain);
+    bool is_vouched_for = is_ours && !view_is_stale(connection->worker);
     int64_t grace_s = snapshot->config->connection_grace_ms / 1000;
     if (!is_vouched_for && now_s > peer->not_after_s + grace_s) {
         return verdict_reason_name(VERDICT_REASON_CERTIFICATE_EXPIRED);

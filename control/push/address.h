@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//
+// Tunnel addresses that sidecars claim. Pure.
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/error.h"
+#include "stream/stream.h"
+
+// A claimed address as it will stand in the view: with the source's host when the claim names none.
+// Errors: RM_ERR_MALFORMED.
+RM_NODISCARD enum rm_err address_complete(const char *claimed, const struct stream_address *source,
+                                          char *out, size_t out_bytes);
+// Same host as the connection came from; a mapped IPv4 address counts as IPv4.
+bool address_is_source(const char *address, const struct stream_address *source);
+// `range` is CIDR: "10.0.0.0/8", "2001:db8::/32". False for anything malformed.
+bool address_is_in_range(const char *address, const char *range);
+// Errors: RM_ERR_MALFORMED.
+RM_NODISCARD enum rm_err address_range_check(const char *range, struct rm_error *error);
