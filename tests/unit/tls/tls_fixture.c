@@ -332,23 +332,39 @@ static void end_on_ready(void *context, enum rm_err result, const struct tls_fai
     }
 }
 
-static void end_own(struct end *end)
+static bool end_own(struct end *end, enum rm_err result)
 {
+    if (result != RM_OK) {
+        assert_int_equal(result, RM_ERR_NO_MEMORY);
+        assert_null(end->stream);
+        return false;
+    }
     stream_own(end->stream, end_on_event, end);
+    return true;
+}
+
+bool end_try_accept(struct end *end, struct stream *lower,
+                    const struct tls_session_options *options)
+{
+    return end_own(end, tls_accept(lower, options, end_on_ready, end, &end->stream));
+}
+
+bool end_try_connect(struct end *end, struct stream *lower,
+                     const struct tls_session_options *options)
+{
+    return end_own(end, tls_connect(lower, options, end_on_ready, end, &end->stream));
 }
 
 void end_accept(struct end *end, struct stream *lower, struct tls_context *tls)
 {
     struct tls_session_options options = {.tls = tls};
-    assert_int_equal(tls_accept(lower, &options, end_on_ready, end, &end->stream), RM_OK);
-    end_own(end);
+    assert_true(end_try_accept(end, lower, &options));
 }
 
 void end_connect_with(struct end *end, struct stream *lower,
                       const struct tls_session_options *options)
 {
-    assert_int_equal(tls_connect(lower, options, end_on_ready, end, &end->stream), RM_OK);
-    end_own(end);
+    assert_true(end_try_connect(end, lower, options));
 }
 
 void end_connect(struct end *end, struct stream *lower, struct tls_context *tls)

@@ -100,6 +100,11 @@ void end_connect(struct end *end, struct stream *lower, struct tls_context *tls)
 // The same with options; options->tls is set by the caller.
 void end_connect_with(struct end *end, struct stream *lower,
                       const struct tls_session_options *options);
+// False, and nothing but RM_ERR_NO_MEMORY, when memory is exhausted.
+bool end_try_accept(struct end *end, struct stream *lower,
+                    const struct tls_session_options *options);
+bool end_try_connect(struct end *end, struct stream *lower,
+                     const struct tls_session_options *options);
 void end_close(struct end *end, enum stream_close_mode mode);
 bool end_is_done(void *end);
 
