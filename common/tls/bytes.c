@@ -156,6 +156,9 @@ int tls_bytes_send(WOLFSSL *ssl, char *bytes, int size, void *context)
     struct tls_session *session = context;
     (void)ssl;
     session->answered_bytes += session->is_reading ? (uint32_t)size : 0;
+    if (session->handshake != NULL) {
+        session->handshake->sent_length += (size_t)size;
+    }
     if (session->answered_bytes > TLS_ANSWER_MAX_BYTES) {
         tls_failure_set(session, TLS_FAULT_PROTOCOL,
                         "the other end asks for more answers (key updates) than it reads");

@@ -150,7 +150,8 @@ static enum rm_err context_fill_library(const struct tls_context *context, WOLFS
                                         bool is_server, struct rm_error *error)
 {
     if (!context_restrict(library)) {
-        return rm_error_set(error, RM_ERR_CRYPTO, "wolfSSL did not take our cipher suites and groups");
+        return rm_error_set(error, RM_ERR_CRYPTO,
+                            "wolfSSL did not take our cipher suites and groups");
     }
     wolfSSL_CTX_set_verify(library, context_verify_mode(context, is_server),
                            context->pins != NULL ? tls_verify_pinned : tls_verify_spiffe);

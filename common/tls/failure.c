@@ -10,6 +10,7 @@
 #include "base/alloc.h"
 #include "tls/tls_internal.h"
 
+#define ALERT_ILLEGAL_PARAMETER 47
 #define ALERT_PROTOCOL_VERSION 70
 
 // --- Names ---------------------------------------------------------------------------------------
@@ -153,12 +154,24 @@ static bool first_is_http(const struct tls_handshake *handshake)
     return false;
 }
 
+// wolfSSL asks for a group of ours even when the client offers none of them; the client then says
+// illegal_parameter to the HelloRetryRequest, the only thing that was sent so far.
+static bool alert_is_about_group(const struct tls_session *session, uint8_t alert)
+{
+    return alert == ALERT_ILLEGAL_PARAMETER && session->is_server && session->handshake != NULL &&
+           session->handshake->sent_length > 0 &&
+           session->handshake->sent_length <= TLS_RETRY_REQUEST_MAX_BYTES;
+}
+
 static void failure_set_refused(struct tls_session *session, uint8_t alert)
 {
     char meaning[sizeof(((struct tls_failure *)0)->detail)];
     tls_explain_alert(session, alert, meaning, sizeof(meaning));
     if (alert == ALERT_PROTOCOL_VERSION) {
         tls_failure_set(session, TLS_FAULT_WRONG_VERSION, "%s", meaning);
+    } else if (alert_is_about_group(session, alert)) {
+        tls_failure_set(session, TLS_FAULT_NO_COMMON_GROUP,
+                        "it refused to retry with a group of ours");
     } else {
         tls_failure_set(session, TLS_FAULT_REFUSED_BY_PEER, "%s", meaning);
     }

@@ -39,6 +39,8 @@
 #define TLS_ANSWER_MAX_BYTES 1024
 // Less room than this waits for the queue to drain instead of making a tiny record.
 #define TLS_RECORD_WORTH_BYTES 1024
+// A HelloRetryRequest is smaller, a server's whole first flight always larger.
+#define TLS_RETRY_REQUEST_MAX_BYTES 256
 #define TLS_FIRST_BYTES 8 // of the peer's first flight, kept to tell what it is if it is not TLS
 
 // --- Context -------------------------------------------------------------------------------------
@@ -93,6 +95,7 @@ struct tls_handshake {
     uint64_t started_ms;            // loop time
     uint8_t first[TLS_FIRST_BYTES]; // the peer's very first bytes
     size_t first_length;            // of first
+    size_t sent_length;             // bytes that wolfSSL gave to send
     char alpn_offered[64];          // what the client offered, for people; "" when unknown
     bool is_anonymous;              // the client showed no certificate, and may
 };

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //
 // stream_close() at any moment ends in exactly one on_closed, frees everything, and calls nothing
-// afterwards: after each number of loop turns into a handshake, inside on_ready, inside on_event, while
-// bytes wait, when the other end does not read, and after a failure.
+// afterwards: after each number of loop turns into a handshake, inside on_ready, inside on_event,
+// while bytes wait, when the other end does not read, and after a failure.
 #include "tls_fixture.h"
 
 #include <string.h>
@@ -71,8 +71,8 @@ static void inside_on_ready(void **state)
         struct tls_session_options server = {.tls = world->server};
         closing = mode == 0 ? NULL : &pair.client;
         assert_int_equal(memory_stream_pair(pair.loop, PKI_MEMORY_BYTES, &a, &b), RM_OK);
-        assert_int_equal(tls_connect(a, &client, on_ready_closes, &pair.client, &pair.client.stream),
-                         RM_OK);
+        assert_int_equal(
+            tls_connect(a, &client, on_ready_closes, &pair.client, &pair.client.stream), RM_OK);
         assert_int_equal(tls_accept(b, &server, on_ready_closes, &pair.server, &pair.server.stream),
                          RM_OK);
         world_end(pair.loop);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //
-// Whichever allocation fails, in our code or inside wolfSSL, while contexts and sessions are made and
-// while they shake hands: an error at most, never a crash, a leak, or a session without a verdict.
+// Whichever allocation fails, in our code or inside wolfSSL, while contexts and sessions are made
+// and while they shake hands: an error at most, never a crash, a leak, or a session without a
+// verdict.
 #include "tls_fixture.h"
 
 #include <string.h>
@@ -56,8 +57,8 @@ static void identity_survives(void **state)
     for (uint64_t n = 1;; n++) {
         struct private_key *key = NULL;
         struct tls_identity *identity = NULL;
-        struct chain chain = pki_chain(&world->authority,
-                                       &(struct pki_recipe){.spiffe_id = WORLD_CLIENT_ID}, &key);
+        struct chain chain =
+            pki_chain(&world->authority, &(struct pki_recipe){.spiffe_id = WORLD_CLIENT_ID}, &key);
         rm_alloc_fail_at(n);
         enum rm_err result = tls_identity_new(&chain, key, &identity, NULL);
         bool was_reached = rm_alloc_count() >= n;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //
-// A handshake costs one round trip: the client's Finished and what its user writes in on_ready leave
-// in one write, and so do the server's whole flight and its answers. Many small writes of one turn
-// leave together.
+// A handshake costs one round trip: the client's Finished and what its user writes in on_ready
+// leave in one write, and so do the server's whole flight and its answers. Many small writes of one
+// turn leave together.
 #include "tls_fixture.h"
 
 #include <string.h>
