@@ -73,10 +73,12 @@ static void leg_on_back(void *context)
     if (--broadcast->pending > 0) {
         return;
     }
+    // `done` may free the workers.
+    struct loop *main_loop = broadcast->workers->main_loop;
     if (broadcast->done != NULL) {
         broadcast->done(broadcast->workers, broadcast->result, broadcast->context);
     }
-    loop_close(broadcast->workers->main_loop);
+    loop_close(main_loop);
     rm_free(broadcast);
 }
 
@@ -152,6 +154,7 @@ static void thread_on_deinit(void *context)
 static enum rm_err stop_thread(struct worker_thread *thread, void *context)
 {
     (void)context;
+    thread->worker.on_idle = NULL;
     listeners_free(thread->listeners);
     thread->listeners = NULL;
     timer_stop(&thread->worker.sweep);
@@ -340,6 +343,10 @@ static void workers_on_stopped(struct workers *workers, enum rm_err result, void
 {
     (void)result;
     (void)context;
+    // Workers that never became idle will not say so any more.
+    for (size_t i = workers->idle_count; i < workers->running; i++) {
+        loop_close(workers->main_loop);
+    }
     workers->on_drained(workers->drained_context, workers->cut_count);
 }
 
