@@ -41,6 +41,7 @@ enum rm_err h2_err_from_nghttp2(int code)
     case NGHTTP2_ERR_NOMEM:
         return RM_ERR_NO_MEMORY;
     case NGHTTP2_ERR_FLOODED:
+    case NGHTTP2_ERR_TOO_MANY_CONTINUATIONS:
         return RM_ERR_LIMIT;
     case NGHTTP2_ERR_STREAM_ID_NOT_AVAILABLE:
         return RM_ERR_CLOSED;

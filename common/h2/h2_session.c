@@ -150,15 +150,26 @@ static void on_read_failed(struct h2_session *session, enum rm_err result)
                     STREAM_CLOSE_ORDERLY, H2_NO_ERROR);
 }
 
+// nghttp2 could not go on: the peer's fault, unless memory ran out.
+static void on_feed_failed(struct h2_session *session, int code)
+{
+    enum rm_err reason = h2_err_from_nghttp2(code);
+    if (reason == RM_ERR_LIMIT) { // nghttp2's own bounds, behind those of h2_guard.c
+        h2_session_fail(session, reason, "flood of control frames", STREAM_CLOSE_ORDERLY,
+                        H2_ENHANCE_YOUR_CALM);
+    } else {
+        h2_session_fail(session, reason, nghttp2_strerror(code), STREAM_CLOSE_ORDERLY,
+                        H2_PROTOCOL_ERROR);
+    }
+}
+
 static void feed(struct h2_session *session, const uint8_t *bytes, size_t length)
 {
     session->last_read_ms = loop_now_ms(session->loop);
     session->ping_sent_ms = 0;
     ssize_t result = nghttp2_session_mem_recv(session->ng, bytes, length);
     if (result < 0) {
-        h2_session_fail(session, h2_err_from_nghttp2((int)result), nghttp2_strerror((int)result),
-                        STREAM_CLOSE_ORDERLY,
-                        result == NGHTTP2_ERR_FLOODED ? H2_ENHANCE_YOUR_CALM : H2_PROTOCOL_ERROR);
+        on_feed_failed(session, (int)result);
     }
 }
 

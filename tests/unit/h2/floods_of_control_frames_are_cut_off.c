@@ -91,7 +91,8 @@ static void continuations(void **state)
     (void)state;
     struct world *world = world_new_raw(true, 1 << 20);
     world_run(world, (const scenario_step_fn[]){continue_forever, step_server_ended, NULL});
-    assert_int_not_equal(world->server.reason, RM_OK);
+    assert_int_equal(world->server.reason, RM_ERR_LIMIT);
+    assert_int_equal(raw_goaway_code(world), H2_ENHANCE_YOUR_CALM);
     assert_int_equal(world->server.taps[0].head_count, 0);
     world_free(world);
 }
