@@ -102,6 +102,9 @@ static const struct {
     {KEYUSE_SIGNATURE_E, TLS_FAULT_BAD_CERTIFICATE},
     {EXTKEYUSE_AUTH_E, TLS_FAULT_BAD_CERTIFICATE},
     {ASN_PARSE_E, TLS_FAULT_BAD_CERTIFICATE},
+    {ASN_NAME_INVALID_E, TLS_FAULT_BAD_CERTIFICATE},
+    {ASN_ECC_KEY_E, TLS_FAULT_BAD_CERTIFICATE},
+    {ECC_CURVE_OID_E, TLS_FAULT_BAD_CERTIFICATE},
     {ASN_NO_SIGNER_E, TLS_FAULT_UNTRUSTED_CHAIN},
     {ASN_SELF_SIGNED_E, TLS_FAULT_SELF_SIGNED},
     {ASN_BEFORE_DATE_E, TLS_FAULT_NOT_YET_VALID},
@@ -128,9 +131,9 @@ static enum tls_fault fault_of_library(int error)
             return library_faults[i].fault;
         }
     }
-    // Names and constraints: the whole family of ASN.1 errors (-140 to -199) is about certificates.
-    return error <= ASN_PARSE_E && error >= ASN_NAME_INVALID_E ? TLS_FAULT_BAD_CERTIFICATE
-                                                               : TLS_FAULT_PROTOCOL;
+    // The other ASN.1 errors are about certificates too.
+    return error <= ASN_PARSE_E && error >= ASN_ALT_NAME_E ? TLS_FAULT_BAD_CERTIFICATE
+                                                           : TLS_FAULT_PROTOCOL;
 }
 
 // RFC 8446 5.1: a first record is a handshake or an alert, and says 3.x.
