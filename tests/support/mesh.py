@@ -9,7 +9,6 @@ import json
 import os
 import pathlib
 import shutil
-import signal
 import socket
 import subprocess
 import tempfile
@@ -17,6 +16,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
+from signal import SIGTERM
 
 REPO = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("REMORA_BUILD_DIR", REPO / "build" / "ci"))
@@ -30,18 +30,18 @@ def identity(name, namespace="default"):
     return f"spiffe://{TRUST_DOMAIN}/ns/{namespace}/sa/{name}"
 
 
-_given_ports = set()
+_reservations = []  # sockets that keep the ports we gave away ours
 
 
 def free_port():
-    """A port that nobody listens on, never given twice by this process."""
-    while True:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-        if port not in _given_ports:
-            _given_ports.add(port)
-            return port
+    """A port of 127.0.0.1 for one of our programs. It stays reserved: a bound socket that never listens
+    keeps the kernel from choosing the port for anybody else, while a listener with SO_REUSEADDR may have
+    it."""
+    probe = socket.socket()
+    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    probe.bind(("127.0.0.1", 0))
+    _reservations.append(probe)
+    return probe.getsockname()[1]
 
 
 def wait_until(condition, what, timeout=20.0, process=None):
@@ -117,7 +117,7 @@ class Process:
     def signal(self, number):
         self.child.send_signal(number)
 
-    def stop(self, number=signal.SIGTERM, timeout=40):
+    def stop(self, number=SIGTERM, timeout=40):
         """Ends the process; its exit status."""
         if self.child.poll() is None:
             self.child.send_signal(number)
@@ -203,7 +203,7 @@ drain: 2s
         except OSError:
             return False
 
-    def stop(self, number=signal.SIGTERM):
+    def stop(self, number=SIGTERM):
         status = self.process.stop(number)
         check_clean(self.process)
         return status
@@ -336,7 +336,7 @@ class Sidecar:
     def port(self, service):
         return self.ports[service]
 
-    def stop(self, number=signal.SIGTERM):
+    def stop(self, number=SIGTERM):
         status = self.process.stop(number)
         check_clean(self.process)
         return status

@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Sidecars whose identities come from files: what needs no control plane."""
+import os
+import pathlib
+import socket
+
+from ca import Authority
+from mesh import EchoServer, Sidecar, free_port
+
+SERVICE, SERVICE_PORT = "web", 80
+
+
+def identity_yaml(certificate, key, bundle, federated=()):
+    """`federated` are (trust domain, bundle path)."""
+    text = f"  files:\n    certificate: {certificate}\n    key: {key}\n    bundle: {bundle}\n"
+    if federated:
+        text += "    federated:\n"
+        for domain, path in federated:
+            text += f"      - {{trust_domain: {domain}, bundle: {path}}}\n"
+    return text
+
+
+def write_identity(folder, name, leaf, bundle_pem, federated=()):
+    """Files of one sidecar in `folder`; the YAML that names them. `federated` are Authorities."""
+    folder = pathlib.Path(folder)
+    certificate, key = leaf.write(folder, name)
+    bundle = folder / f"{name}.bundle.pem"
+    bundle.write_bytes(bundle_pem)
+    others = [(one.trust_domain, one.write_bundle(folder, f"{name}-{one.trust_domain}"))
+              for one in federated]
+    return identity_yaml(certificate, key, bundle, others)
+
+
+def fixed_outbound(listen, tunnel, identity, service=SERVICE, port=SERVICE_PORT, more=""):
+    return (f"{{listen: '{listen}', service: {service}, port: {port}, endpoint: '127.0.0.1:{tunnel}', "
+            f"identity: '{identity}'{more}}}")
+
+
+class Pair:
+    """`server` hosts the service web:80 at `target`; `client` offers it on `port`."""
+
+    def __init__(self, mesh, target, *, authority=None, client_leaf=None, server_leaf=None,
+                 client_bundle=None, server_bundle=None, client_federated=(), server_federated=(),
+                 expected=None, allow=None, ready=True, start=True, edges=(), **options):
+        self.mesh = mesh
+        self.authority = authority or Authority()
+        self.server_id = self.authority.identity("web")
+        self.client_id = self.authority.identity("client")
+        self.port = free_port()
+        server_leaf = server_leaf or self.authority.leaf(self.server_id)
+        client_leaf = client_leaf or self.authority.leaf(self.client_id)
+        self.server = mesh.add(Sidecar(
+            mesh.folder, "web", services=[(SERVICE, SERVICE_PORT, target)], edges=edges,
+            allow={SERVICE: allow} if allow is not None else None,
+            identity_yaml=write_identity(mesh.folder, "web", server_leaf,
+                                         server_bundle or self.authority.bundle_pem, server_federated),
+            **options))
+        self.client = mesh.add(Sidecar(
+            mesh.folder, "client",
+            outbound=[fixed_outbound(f"127.0.0.1:{self.port}", self.server.tunnel,
+                                     expected or self.server_id)],
+            identity_yaml=write_identity(mesh.folder, "client", client_leaf,
+                                         client_bundle or self.authority.bundle_pem, client_federated),
+            **options))
+        if start:
+            self.server.start(ready=ready)
+            self.client.start(ready=ready)
+
+    def connect(self, timeout=20):
+        connection = socket.create_connection(("127.0.0.1", self.port), timeout)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return connection
+
+    def echo(self, message=b"hello"):
+        """Carries `message` there and back on a connection of its own."""
+        with self.connect() as connection:
+            connection.sendall(message)
+            connection.shutdown(socket.SHUT_WR)
+            assert read_all(connection) == message
+
+
+def echo_pair(mesh, handler=None, **options):
+    """A Pair before an EchoServer: (pair, application)."""
+    application = mesh.add(EchoServer(handler))
+    return Pair(mesh, application.address, **options), application
+
+
+def read_all(connection):
+    """Everything until the orderly end; a reset raises ConnectionResetError."""
+    pieces = []
+    while piece := connection.recv(65536):
+        pieces.append(piece)
+    return b"".join(pieces)
+
+
+def outcome(connection):
+    """How the other end left: ("eof" | "reset", bytes that came before)."""
+    pieces = []
+    while True:
+        try:
+            piece = connection.recv(65536)
+        except (ConnectionResetError, BrokenPipeError):
+            return "reset", b"".join(pieces)
+        if not piece:
+            return "eof", b"".join(pieces)
+        pieces.append(piece)
+
+
+def reset(connection):
+    """Closes with a RST."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+    connection.close()
+
+
+def resident_bytes(pid):
+    pages = int(pathlib.Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def descriptor_count(pid):
+    return len(os.listdir(f"/proc/{pid}/fd"))
