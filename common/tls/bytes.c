@@ -176,19 +176,33 @@ int tls_bytes_send(WOLFSSL *ssl, char *bytes, int size, void *context)
     return size;
 }
 
-// The lower stream is gone for writing. A peer that refused us has said why: look before it is
-// lost.
+// The lower stream is gone for writing. A peer that refused us has said why: what it sent is looked
+// at before the user is told, as soon as the lower stream can be read.
 static void output_fail(struct tls_session *session, enum rm_err result)
 {
     tls_bytes_drop_output(session);
     session->is_lower_broken = true;
-    session->write_status = result;
+    if (session->write_status != RM_OK) {
+        return;
+    }
     if (sm_is(&session->sm, TLS_READY) && session->read_status == RM_OK) {
-        size_t length = 0;
-        (void)tls_bytes_read(session, NULL, 0, &length);
-        if (session->read_status == RM_ERR_REFUSED_BY_PEER) {
-            session->write_status = session->read_status;
-        }
+        session->lost_status = result;
+    } else {
+        session->write_status = result;
+    }
+}
+
+bool tls_bytes_is_lost(const struct tls_session *session)
+{
+    return session->lost_status != RM_OK && session->write_status == RM_OK;
+}
+
+void tls_bytes_look(struct tls_session *session)
+{
+    size_t length = 0;
+    (void)tls_bytes_read(session, NULL, 0, &length);
+    if (session->write_status == RM_OK) {
+        session->write_status = session->lost_status;
     }
 }
 
@@ -220,7 +234,7 @@ bool tls_bytes_is_open(const struct tls_session *session)
     if (session->write_status != RM_OK) {
         return true; // a write would tell
     }
-    if (session->is_finished || session->is_starved) {
+    if (session->is_finished || session->is_starved || tls_bytes_is_lost(session)) {
         return false;
     }
     // Enough for a full record, so that a blocked writer does not wake for crumbs.
@@ -356,7 +370,8 @@ static size_t write_room(struct tls_session *session, size_t remaining)
 {
     size_t worth = remaining < TLS_RECORD_WORTH_BYTES ? remaining : TLS_RECORD_WORTH_BYTES;
     for (int attempt = 0; attempt < 2; attempt++) {
-        if (session->write_status != RM_OK || !tls_bytes_reserve(session)) {
+        if (session->is_lower_broken || session->write_status != RM_OK ||
+            !tls_bytes_reserve(session)) {
             return 0;
         }
         size_t room = output_room_for_data(session);

@@ -46,9 +46,11 @@ static bool session_reads(const struct tls_session *session)
     if (session->is_starved) {
         return false;
     }
-    return sm_is(&session->sm, TLS_HANDSHAKING) ||
-           (sm_is(&session->sm, TLS_READY) && (session->wanted & STREAM_READ) != 0 &&
-            !tls_bytes_has_input(session));
+    if (!sm_is(&session->sm, TLS_READY)) {
+        return sm_is(&session->sm, TLS_HANDSHAKING);
+    }
+    return tls_bytes_is_lost(session) ||
+           ((session->wanted & STREAM_READ) != 0 && !tls_bytes_has_input(session));
 }
 
 void tls_session_arm(struct tls_session *session)
@@ -114,6 +116,9 @@ static void session_progress(struct tls_session *session, unsigned lower_events)
         break;
     case TLS_READY:
         tls_bytes_flush(session);
+        if ((lower_events & STREAM_READ) != 0 && tls_bytes_is_lost(session)) {
+            tls_bytes_look(session);
+        }
         session_notify(session, lower_events);
         break;
     case TLS_FAILED:
@@ -193,7 +198,7 @@ static enum rm_err session_write(struct stream *stream, const struct iovec *part
 // Puts close_notify behind everything that was taken. RFC 8446 6.1.
 static void session_say_end(struct tls_session *session)
 {
-    if (session->is_finished || session->write_status != RM_OK) {
+    if (session->is_finished || session->is_lower_broken || session->write_status != RM_OK) {
         return;
     }
     session->is_finished = true;
@@ -212,7 +217,7 @@ static enum rm_err session_finish(struct stream *stream)
     }
     session_say_end(session);
     tls_session_arm(session);
-    return session->write_status;
+    return session->write_status != RM_OK ? session->write_status : session->lost_status;
 }
 
 static void session_want(struct stream *stream, unsigned events)
@@ -353,7 +358,8 @@ void tls_stream_cancel(struct stream *stream)
         return;
     }
     struct tls_session *session = tls_session_of(stream);
-    if (!sm_is(&session->sm, TLS_READY) || session->is_finished || session->write_status != RM_OK) {
+    if (!sm_is(&session->sm, TLS_READY) || session->is_finished || session->is_lower_broken ||
+        session->write_status != RM_OK) {
         return; // nothing can be said any more; the abort that follows says enough
     }
     session->is_finished = true;

@@ -117,6 +117,7 @@ struct tls_session {
     size_t output_end;                // after the last
     enum rm_err lower_status;         // RM_OK, or how reading the lower stream ended
     enum rm_err read_status;          // RM_OK, or how reading ended, for good
+    enum rm_err lost_status;          // RM_OK, or how writing the lower stream failed
     enum rm_err write_status;         // RM_OK, or why writing ended, for good
     unsigned wanted;                  // by the user
     uint32_t answered_bytes;          // output that a read provoked since it began
@@ -179,7 +180,10 @@ void tls_bytes_drop_input(struct tls_session *session);
 void tls_bytes_drop_output(struct tls_session *session);
 bool tls_bytes_has_input(const struct tls_session *session);
 bool tls_bytes_has_output(const struct tls_session *session);
-// True when a write would be taken.
+// The lower stream failed a write and it is not yet known why: look when it can be read.
+bool tls_bytes_is_lost(const struct tls_session *session);
+void tls_bytes_look(struct tls_session *session);
+// True when a write would be taken, or would tell why not.
 bool tls_bytes_is_open(const struct tls_session *session);
 
 // hello.c

@@ -240,18 +240,42 @@ struct pause {
     void *context;           // for holds
     unsigned int turns_left; // when holds is NULL
     uint64_t deadline_ms;    // real time
+    struct message between;  // delivered when the turn is over
     size_t open_count;       // to give back
     bool is_over;            // holds, or turns are used up
 };
 
-// loop_run() returns when nothing is open: lend it that for a moment.
+static void loop_close_times(struct loop *loop, size_t count)
+{
+    while (count-- > 0) {
+        loop_close(loop);
+    }
+}
+
+static void loop_open_times(struct loop *loop, size_t count)
+{
+    while (count-- > 0) {
+        loop_open(loop);
+    }
+}
+
+// loop_run() returns when nothing is open. First it is shown that for a moment, so that libuv ends
+// its turn; then again between turns, when nobody else can be in the middle of closing something.
+static void pause_between_turns(void *context)
+{
+    struct pause *pause = context;
+    pause->open_count = loop_open_count(pause->loop);
+    loop_close_times(pause->loop, pause->open_count);
+}
+
 static void pause_loop(struct pause *pause)
 {
-    pause->open_count = loop_open_count(pause->loop);
+    size_t count = loop_open_count(pause->loop);
     loop_stop(pause->loop);
-    for (size_t i = 0; i < pause->open_count; i++) {
-        loop_close(pause->loop);
-    }
+    loop_close_times(pause->loop, count);
+    loop_open_times(pause->loop, count);
+    pause->between = (struct message){.deliver = pause_between_turns, .context = pause};
+    loop_post(pause->loop, &pause->between);
 }
 
 static void pause_on_turn(void *context)
@@ -279,9 +303,7 @@ static bool pause_run(struct pause *pause)
         loop_run(pause->loop); // also returns when the last stream closes
     } while (!pause->is_over && clock_mono_ms() < pause->deadline_ms);
     deferred_cancel(&pause->turn);
-    for (size_t i = 0; i < pause->open_count; i++) {
-        loop_open(pause->loop);
-    }
+    loop_open_times(pause->loop, pause->open_count);
     return pause->is_over;
 }
 
