@@ -77,9 +77,7 @@ static enum match match_uri(const struct name *uri, const struct name *base)
         return MATCH_UNKNOWN;
     }
     if (base->text[0] == '.') {
-        return host.length > base->length && text_ends_with(&host, base->text, base->length)
-                   ? MATCH_YES
-                   : MATCH_NO;
+        return text_ends_with(&host, base->text, base->length) ? MATCH_YES : MATCH_NO;
     }
     return host.length == base->length && text_equal(host.text, base->text, base->length)
                ? MATCH_YES

@@ -264,6 +264,25 @@ static void dates_narrow_along_the_chain(void **state)
     scene_close(&scene);
 }
 
+static void root_counts_for_the_dates(void **state)
+{
+    (void)state;
+    int64_t now = fixture_now();
+    struct fixture root = fixture_odd((struct profile){.is_ca = true,
+                                                       .common_name = "Short",
+                                                       .uri = "spiffe://example.org",
+                                                       .not_before_s = now - 10,
+                                                       .not_after_s = now + 10},
+                                      NULL);
+    struct fixture leaf = fixture_odd((struct profile){.uri = ID}, &root);
+    struct trust_snapshot *trust = fixture_trust("example.org", &root);
+    struct chain_facts facts = examine(&leaf.view, 1, trust, NULL);
+    assert_true(facts.not_before_s == now - 10 && facts.not_after_s == now + 10);
+    trust_unref(trust);
+    fixture_free(&root);
+    fixture_free(&leaf);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -278,6 +297,7 @@ int main(void)
         cmocka_unit_test(certificates_that_take_no_part_are_ignored),
         cmocka_unit_test(chains_beyond_the_limit_are_refused),
         cmocka_unit_test(dates_narrow_along_the_chain),
+        cmocka_unit_test(root_counts_for_the_dates),
     };
     return cmocka_run_group_tests(tests, fixture_start, fixture_stop);
 }

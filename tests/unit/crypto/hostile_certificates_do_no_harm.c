@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -196,6 +197,96 @@ static void huge_certificates_are_refused_before_they_are_read(void **state)
     rm_free(bytes);
 }
 
+// SHA-384 outside, where the signed part says SHA-256.
+static void algorithms_must_agree(void **state)
+{
+    (void)state;
+    static const uint8_t sha256_oid[] = {0x06, 8, 0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 2};
+    struct fixture leaf = fixture_leaf(&root, ID);
+    struct certificate read;
+    struct rm_error error = {0};
+    uint8_t *inner = memmem(leaf.der, leaf.length, sha256_oid, sizeof(sha256_oid));
+    assert_non_null(inner);
+    size_t left = leaf.length - (size_t)(inner + 1 - leaf.der);
+    uint8_t *outer = memmem(inner + 1, left, sha256_oid, sizeof(sha256_oid));
+    assert_non_null(outer);
+    outer[sizeof(sha256_oid) - 1] = 3;
+    assert_int_equal(certificate_verify_signature(leaf.der, leaf.length, root.der, root.length),
+                     RM_ERR_MALFORMED);
+    assert_int_equal(certificate_parse(leaf.der, leaf.length, &read, &error), RM_ERR_MALFORMED);
+    assert_non_null(strstr(error.message, "two different signature algorithms"));
+    fixture_free(&leaf);
+}
+
+static void dates_must_be_in_order(void **state)
+{
+    (void)state;
+    struct fixture leaf =
+        fixture_odd((struct profile){.uri = ID, .not_before_s = 2000, .not_after_s = 1999}, &root);
+    struct certificate read;
+    struct rm_error error = {0};
+    assert_int_equal(certificate_parse(leaf.der, leaf.length, &read, &error), RM_ERR_MALFORMED);
+    assert_non_null(strstr(error.message, "ends before it begins"));
+    fixture_free(&leaf);
+}
+
+// openssl writes serial numbers of any size and sign.
+static void serials_must_be_positive_and_short(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *serial;   // of openssl's -set_serial
+        const char *expected; // NULL: taken
+    } rows[] = {
+        {"0x7fffffffffffffffffffffffffffffffffffffff", NULL},
+        {"0xffffffffffffffffffffffffffffffffffffffff", NULL},
+        {"0x01ffffffffffffffffffffffffffffffffffffffff", "over 20 bytes"},
+        {"-1", "negative"},
+        {"0", "refused"}, // only an old root may have it
+    };
+    fixture_folder_open();
+    struct fixture ca =
+        fixture_openssl("ca", NULL, "basicConstraints=critical,CA:TRUE\n", "-set_serial 0");
+    struct certificate read = parse(&ca);
+    assert_int_equal(read.serial_length, 1);
+    certificate_deinit(&read);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        char option[100];
+        struct rm_error error = {0};
+        snprintf(option, sizeof(option), "-set_serial %s", rows[i].serial);
+        struct fixture leaf = fixture_openssl("leaf", "ca", "subjectAltName=URI:" ID "\n", option);
+        enum rm_err result = certificate_parse(leaf.der, leaf.length, &read, &error);
+        assert_int_equal(result, rows[i].expected == NULL ? RM_OK : RM_ERR_MALFORMED);
+        if (rows[i].expected != NULL && strstr(error.message, rows[i].expected) == NULL) {
+            fail_msg("'%s' does not say '%s'", error.message, rows[i].expected);
+        }
+        assert_true(result != RM_OK || read.serial_length == 20);
+        certificate_deinit(&read);
+        fixture_free(&leaf);
+    }
+    fixture_folder_close();
+    fixture_free(&ca);
+}
+
+static void unknown_critical_extensions_are_refused(void **state)
+{
+    (void)state;
+    fixture_folder_open();
+    struct fixture leaf =
+        fixture_openssl("leaf", NULL, "subjectAltName=URI:" ID "\n1.2.3.4=critical,DER:0500\n", "");
+    struct fixture signer =
+        fixture_openssl("signer", NULL, "subjectAltName=URI:" ID "\nkeyUsage=keyCertSign\n", "");
+    struct certificate read;
+    struct rm_error error = {0};
+    assert_int_equal(certificate_parse(leaf.der, leaf.length, &read, &error), RM_ERR_MALFORMED);
+    assert_non_null(strstr(error.message, "critical extension that is not known"));
+    assert_int_equal(certificate_parse(signer.der, signer.length, &read, &error), RM_ERR_MALFORMED);
+    assert_non_null(strstr(error.message, "keyCertSign, but it is no CA"));
+    fixture_folder_close();
+    fixture_free(&leaf);
+    fixture_free(&signer);
+}
+
 // In a block of their own, so that the sanitizer sees a read beyond the end.
 static void examine_copy(const uint8_t *der, size_t length)
 {
@@ -277,6 +368,10 @@ int main(void)
         cmocka_unit_test(ids_that_are_none_have_no_domain),
         cmocka_unit_test(names_beyond_the_limit_are_dropped),
         cmocka_unit_test(huge_certificates_are_refused_before_they_are_read),
+        cmocka_unit_test(algorithms_must_agree),
+        cmocka_unit_test(dates_must_be_in_order),
+        cmocka_unit_test(serials_must_be_positive_and_short),
+        cmocka_unit_test(unknown_critical_extensions_are_refused),
         cmocka_unit_test(every_cut_is_refused),
         cmocka_unit_test(no_changed_bit_is_anchored),
         cmocka_unit_test(random_changes_do_no_harm),

@@ -41,6 +41,7 @@ static const struct row rows[] = {
     {LIMIT("permitted;DNS:example.org"), ID ",DNS:*.example.org", PASSES},
     {LIMIT("permitted;DNS:example.org"), ID ",DNS:badexample.org", FAILS},
     {LIMIT("permitted;DNS:example.org"), ID ",DNS:a.example.org,DNS:b.other", FAILS},
+    {LIMIT("permitted;DNS:example.org"), ID ",DNS:org", FAILS},
     {LIMIT("permitted;DNS:a.example.org"), ID ",DNS:*.example.org", FAILS},
     {LIMIT("excluded;DNS:example.org"), ID ",DNS:a.example.org", FAILS},
     {LIMIT("excluded;DNS:example.org"), ID ",DNS:a.other.org", PASSES},
@@ -60,9 +61,10 @@ static const struct row rows[] = {
     {LIMIT("permitted;RID:1.2.3"), ID ",RID:1.2.3", FAILS},
 };
 
-static bool is_anchored(const struct der *sent, size_t count, const struct fixture *root)
+static bool is_anchored_in(const char *domain, const struct der *sent, size_t count,
+                           const struct fixture *root)
 {
-    struct trust_snapshot *trust = fixture_trust("example.org", root);
+    struct trust_snapshot *trust = fixture_trust(domain, root);
     struct certificate leaf;
     struct chain_facts facts;
     const char *why = NULL;
@@ -74,6 +76,11 @@ static bool is_anchored(const struct der *sent, size_t count, const struct fixtu
     certificate_deinit(&leaf);
     trust_unref(trust);
     return facts.is_anchored;
+}
+
+static bool is_anchored(const struct der *sent, size_t count, const struct fixture *root)
+{
+    return is_anchored_in("example.org", sent, count, root);
 }
 
 // The constraint stands in the root or in the first or second intermediate: the verdict is the
@@ -129,6 +136,31 @@ static void in_a_ca_further_up(void **state)
     assert_row(&rows[2], 0);
 }
 
+static void hosts_are_compared_whole(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *domain; // of the leaf; the CA is limited to example.org
+        bool is_allowed;
+    } domains[] = {
+        {"example.org", true},    {"example.organic", false}, {"an-example.org", false},
+        {"a.example.org", false}, {"example.or", false},      {"org", false},
+    };
+    fixture_folder_open();
+    struct fixture root = fixture_openssl("root", NULL, CA LIMIT("permitted;URI:example.org"), "");
+    for (size_t i = 0; i < sizeof(domains) / sizeof(domains[0]); i++) {
+        char extensions[100];
+        snprintf(extensions, sizeof(extensions), "subjectAltName=URI:spiffe://%s/a\n",
+                 domains[i].domain);
+        struct fixture leaf = fixture_openssl("leaf", "root", extensions, "");
+        assert_true(is_anchored_in(domains[i].domain, &leaf.view, 1, &root) ==
+                    domains[i].is_allowed);
+        fixture_free(&leaf);
+    }
+    fixture_folder_close();
+    fixture_free(&root);
+}
+
 static void names_of_intermediates_are_limited_too(void **state)
 {
     (void)state;
@@ -152,11 +184,37 @@ static void names_of_intermediates_are_limited_too(void **state)
     fixture_free(&under_stray);
 }
 
+// A user, a port or an address before the host could hide it from a comparison; no SPIFFE ID has
+// them.
+static void hosts_in_disguise_are_not_judged(void **state)
+{
+    (void)state;
+    static const char *const uris[] = {"http://x@bad.org/", "http://bad.org:80/",
+                                       "http://[bad.org]/", "http://good.org@bad.org/",
+                                       "urn:uuid:1"};
+    fixture_folder_open();
+    struct fixture root = fixture_openssl("root", NULL, CA LIMIT("excluded;URI:bad.org"), "");
+    for (size_t i = 0; i < sizeof(uris) / sizeof(uris[0]); i++) {
+        char extensions[200];
+        snprintf(extensions, sizeof(extensions), CA "subjectAltName=URI:%s\n", uris[i]);
+        struct fixture ca = fixture_openssl("ca", "root", extensions, "");
+        struct fixture leaf = fixture_openssl("leaf", "ca", "subjectAltName=" ID "\n", "");
+        const struct der sent[] = {leaf.view, ca.view};
+        assert_false(is_anchored(sent, 2, &root));
+        fixture_free(&ca);
+        fixture_free(&leaf);
+    }
+    fixture_folder_close();
+    fixture_free(&root);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(in_the_direct_issuer),
         cmocka_unit_test(in_a_ca_further_up),
+        cmocka_unit_test(hosts_are_compared_whole),
+        cmocka_unit_test(hosts_in_disguise_are_not_judged),
         cmocka_unit_test(names_of_intermediates_are_limited_too),
     };
     return cmocka_run_group_tests(tests, fixture_start, fixture_stop);
