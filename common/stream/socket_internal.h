@@ -62,6 +62,9 @@ void socket_stall_on_timer(struct socket_stream *socket);
 
 // Keep-alive and no delay, on TCP. Accepted sockets inherit them from their listener's.
 void socket_options_set(int descriptor, int family);
+// Whether close() resets. TCP starts so: when the process dies, the kernel must not end for us what
+// we never ended. An orderly close takes it back.
+void socket_options_set_reset(int descriptor, bool is_reset);
 
 // Turns ::ffff:10.0.0.1 into 10.0.0.1: an address has one form for policy and logs.
 void socket_address_unmap(struct stream_address *address);

@@ -17,6 +17,9 @@ void socket_linger_start(struct socket_stream *socket)
                    (socket->is_finished || shutdown(socket->descriptor, SHUT_WR) == 0);
     timer_stop(&socket->timer);
     socket->state = SOCKET_LINGERING;
+    if (is_sent) {
+        socket_options_set_reset(socket->descriptor, false);
+    }
     if (!is_sent || socket->has_ended || timer_start(&socket->timer, STREAM_LINGER_MS) != RM_OK) {
         socket_stream_release(socket);
         return;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include <netinet/tcp.h>
+#include <sys/socket.h>
 
 #include "stream/socket_internal.h"
 
@@ -25,4 +26,11 @@ void socket_options_set(int descriptor, int family)
         (void)setsockopt(descriptor, options[i].level, options[i].name, &options[i].value,
                          sizeof(options[i].value));
     }
+    socket_options_set_reset(descriptor, true);
+}
+
+void socket_options_set_reset(int descriptor, bool is_reset)
+{
+    const struct linger linger = {.l_onoff = is_reset, .l_linger = 0};
+    (void)setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
 }

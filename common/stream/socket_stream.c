@@ -133,10 +133,8 @@ static void socket_close(struct stream *stream, enum stream_close_mode mode)
         socket_linger_start(socket);
         return;
     }
-    // Makes close() send a reset. A Unix socket knows no such thing; its peer sees an end, or a
-    // reset if it left bytes unread.
-    const struct linger linger = {.l_onoff = 1, .l_linger = 0};
-    (void)setsockopt(socket->descriptor, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
+    // close() sends a reset (socket_options_set). A Unix socket knows no such thing; its peer sees
+    // an end, or a reset if it left bytes unread.
     socket_stream_release(socket);
 }
 

@@ -190,9 +190,7 @@ def test_two_hundred_connections_at_once(mesh):
 def test_no_application_is_said_by_name(mesh):
     """Nobody listens behind the service: the client is reset, both logs name it."""
     pair = Pair(mesh, "127.0.0.1:1")
-    with pair.connect() as connection:
-        connection.sendall(b"anyone?")
-        assert outcome(connection) == ("reset", b"")
+    assert pair.meet() == ("reset", b"")
     pair.server.process.wait_event("refused", reason="application_unreachable")
     pair.client.process.wait_event("refused", reason="unreachable", detail="application_unreachable")
 
@@ -200,6 +198,5 @@ def test_no_application_is_said_by_name(mesh):
 def test_no_sidecar_at_the_other_end_is_said_by_name(mesh):
     pair = Pair(mesh, "127.0.0.1:1")
     pair.server.stop()
-    with pair.connect() as connection:
-        assert outcome(connection) == ("reset", b"")
+    assert pair.meet() == ("reset", b"")
     pair.client.process.wait_event("refused", reason="endpoint_unreachable")

@@ -71,6 +71,15 @@ class Pair:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return connection
 
+    def meet(self, message=b"hello"):
+        """The outcome of a connection that says `message`. A reset may come as early as connect()."""
+        try:
+            with self.connect() as connection:
+                connection.sendall(message)
+                return outcome(connection)
+        except (ConnectionResetError, BrokenPipeError):
+            return "reset", b""
+
     def echo(self, message=b"hello"):
         """Carries `message` there and back on a connection of its own."""
         with self.connect() as connection:
