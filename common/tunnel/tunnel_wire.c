@@ -15,20 +15,6 @@ static enum rm_err pack(const ProtobufCMessage *message, uint8_t *out, size_t *l
     return RM_OK;
 }
 
-// Only what packs back to the same size is taken. protobuf-c cuts a string at its first NUL byte
-// and lets the last of repeated scalars win: neither may pass for a shorter, cleaner message.
-static enum rm_err unpack(const ProtobufCMessageDescriptor *type, const uint8_t *bytes,
-                          size_t length, ProtobufCMessage **out)
-{
-    RM_TRY(pb_unpack(type, bytes, length, TUNNEL_MAX_MESSAGE_BYTES, out, NULL));
-    if (protobuf_c_message_get_packed_size(*out) != length) {
-        pb_free(*out);
-        *out = NULL;
-        return RM_ERR_MALFORMED;
-    }
-    return RM_OK;
-}
-
 enum rm_err tunnel_pack_connect(const struct tunnel_connect *connect, uint8_t *out, size_t *length)
 {
     Remora__Tunnel__V1__Connect message = REMORA__TUNNEL__V1__CONNECT__INIT;
@@ -63,7 +49,8 @@ static bool read_connect(const Remora__Tunnel__V1__Connect *message, struct tunn
 enum rm_err tunnel_unpack_connect(const uint8_t *bytes, size_t length, struct tunnel_connect *out)
 {
     ProtobufCMessage *message = NULL;
-    RM_TRY(unpack(&remora__tunnel__v1__connect__descriptor, bytes, length, &message));
+    RM_TRY(pb_unpack(&remora__tunnel__v1__connect__descriptor, bytes, length,
+                     TUNNEL_MAX_MESSAGE_BYTES, &message, NULL));
     bool is_valid = read_connect((const Remora__Tunnel__V1__Connect *)(const void *)message, out);
     pb_free(message);
     return is_valid ? RM_OK : RM_ERR_MALFORMED;
@@ -85,7 +72,8 @@ static bool read_reply(const Remora__Tunnel__V1__Reply *message, struct tunnel_r
 enum rm_err tunnel_unpack_reply(const uint8_t *bytes, size_t length, struct tunnel_reply *out)
 {
     ProtobufCMessage *message = NULL;
-    RM_TRY(unpack(&remora__tunnel__v1__reply__descriptor, bytes, length, &message));
+    RM_TRY(pb_unpack(&remora__tunnel__v1__reply__descriptor, bytes, length,
+                     TUNNEL_MAX_MESSAGE_BYTES, &message, NULL));
     bool is_valid = read_reply((const Remora__Tunnel__V1__Reply *)(const void *)message, out);
     pb_free(message);
     return is_valid ? RM_OK : RM_ERR_MALFORMED;
