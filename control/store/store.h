@@ -122,3 +122,6 @@ RM_NODISCARD enum rm_err store_backup(struct store *store, const char *path,
 // RM_ERR_PERMISSION.
 RM_NODISCARD enum rm_err store_restore(const char *folder, const char *backup,
                                        struct rm_error *error);
+
+// "SQLite 3.40.1". Static.
+const char *store_describe(void);
