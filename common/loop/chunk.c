@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/log.h"
@@ -21,12 +23,46 @@ static void chunks_wake(void *context)
     }
 }
 
+// The allocator would keep a freed chunk's pages; like this only their addresses stay. The page
+// that holds the link to the next chunk stays as well.
+static void chunk_give_pages_back(struct free_chunk *chunk)
+{
+    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    const uintptr_t first = ((uintptr_t)(chunk + 1) + page - 1) / page * page;
+    const uintptr_t last = ((uintptr_t)chunk + CHUNK_BYTES) / page * page;
+    (void)madvise((void *)first, last - first, MADV_DONTNEED);
+}
+
+// Without memory for the timer, the next chunk that is put back tries again.
+static void chunks_look_later(struct chunk_pool *pool)
+{
+    if (!timer_is_active(&pool->quiet) && timer_start(&pool->quiet, CHUNK_QUIET_MS) != RM_OK) {
+        return;
+    }
+}
+
+// In a busy loop this comes once per CHUNK_QUIET_MS and does nothing; in an idle one it comes
+// twice.
+static void chunks_on_quiet(void *context)
+{
+    struct chunk_pool *pool = &((struct loop *)context)->chunks;
+    if (pool->was_used) {
+        chunks_look_later(pool);
+        pool->was_used = false;
+        return;
+    }
+    for (struct free_chunk *chunk = pool->free; chunk != NULL; chunk = chunk->next) {
+        chunk_give_pages_back(chunk);
+    }
+}
+
 void chunks_init(struct loop *loop)
 {
     struct chunk_pool *pool = &loop->chunks;
     list_init(&pool->waiters);
     deferred_init(&pool->wake, chunks_wake, loop);
     timer_init(&pool->retry, loop, chunks_wake, loop);
+    timer_init(&pool->quiet, loop, chunks_on_quiet, loop);
 }
 
 void chunks_deinit(struct loop *loop)
@@ -38,6 +74,7 @@ void chunks_deinit(struct loop *loop)
         abort();
     }
     timer_stop(&pool->retry);
+    timer_stop(&pool->quiet);
     while (pool->free != NULL) {
         struct free_chunk *chunk = pool->free;
         pool->free = chunk->next;
@@ -71,6 +108,8 @@ void chunk_put(struct loop *loop, uint8_t *chunk)
         head->next = pool->free;
         pool->free = head;
         pool->free_count++;
+        pool->was_used = true;
+        chunks_look_later(pool);
     } else {
         rm_free(chunk);
     }

@@ -19,7 +19,8 @@
 #define LOOP_NAME_BYTES 16      // what pthread_setname_np takes, with its NUL
 #define TIMER_FIRST_CAPACITY 64 // timers before the heap has to grow
 #define TIMER_NOT_ARMED UINT64_MAX
-#define CHUNK_RETRY_MS 50 // when memory ran out although no chunk is lent that could come back
+#define CHUNK_QUIET_MS 5000 // unused for so long, free chunks keep no pages
+#define CHUNK_RETRY_MS 50   // when memory ran out although no chunk is lent that could come back
 
 struct timer_heap {
     struct timer **slots; // 1-based binary heap, soonest first; owned
@@ -40,6 +41,8 @@ struct chunk_pool {
     struct list waiters;     // struct chunk_waiter, first come first
     struct deferred wake;    // calls the waiters
     struct timer retry;      // the same, when no chunk is lent that could come back
+    struct timer quiet;      // looks whether the free chunks' pages can go back to the system
+    bool was_used;           // since the last look
 };
 
 struct loop_signal;

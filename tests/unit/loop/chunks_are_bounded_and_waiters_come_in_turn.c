@@ -7,8 +7,11 @@
 #include <cmocka.h>
 
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "base/alloc.h"
+#include "clock_ahead.h"
 #include "loop/loop.h"
 
 static uint8_t *chunks[CHUNK_MAX_PER_LOOP];
@@ -111,6 +114,60 @@ static void a_returned_chunk_is_reused_without_an_allocation(void **state)
     loop_free(loop);
 }
 
+static void on_pass_time(void *context)
+{
+    struct timer *timer = context;
+    clock_ahead_ms += 5001;
+    timer_init(timer, timer->loop, on_stop, timer->loop);
+    assert_int_equal(timer_start(timer, 0), RM_OK);
+}
+
+static void pass_quiet_time(struct loop *loop)
+{
+    struct timer timer;
+    timer_init(&timer, loop, on_pass_time, &timer);
+    assert_int_equal(timer_start(&timer, 1), RM_OK);
+    loop_run(loop);
+}
+
+static size_t resident_pages(uint8_t *chunk)
+{
+    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    unsigned char flags[CHUNK_BYTES / 4096 + 2];
+    uint8_t *first = (uint8_t *)((uintptr_t)chunk / page * page);
+    size_t count = 0;
+    assert_int_equal(mincore(first, CHUNK_BYTES, flags), 0);
+    for (size_t i = 0; i < CHUNK_BYTES / page; i++) {
+        count += flags[i] & 1;
+    }
+    return count;
+}
+
+// Two periods without use, and only the page with the link is left; the chunk is as good as before.
+static void free_chunks_of_an_idle_loop_hold_no_pages(void **state)
+{
+    (void)state;
+    struct loop *loop = loop_new("chunks");
+    uint8_t *chunks_used[2] = {chunk_get(loop), chunk_get(loop)};
+    for (int i = 0; i < 2; i++) {
+        memset(chunks_used[i], 0x5a, CHUNK_BYTES);
+        chunk_put(loop, chunks_used[i]);
+    }
+    pass_quiet_time(loop);
+    assert_true(resident_pages(chunks_used[0]) > 4);
+    pass_quiet_time(loop);
+    assert_true(resident_pages(chunks_used[0]) <= 2);
+    assert_true(resident_pages(chunks_used[1]) <= 2);
+    for (int i = 0; i < 2; i++) {
+        chunks_used[i] = chunk_get(loop);
+        assert_non_null(chunks_used[i]);
+        memset(chunks_used[i], 0x5a, CHUNK_BYTES);
+    }
+    chunk_put(loop, chunks_used[0]);
+    chunk_put(loop, chunks_used[1]);
+    loop_free(loop);
+}
+
 // No chunk is lent, so none can come back; the waiter is still called again.
 static void a_waiter_outlives_a_lack_of_memory(void **state)
 {
@@ -136,6 +193,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(beyond_the_limit_waiters_are_served_first_come_first),
         cmocka_unit_test(a_returned_chunk_is_reused_without_an_allocation),
+        cmocka_unit_test(free_chunks_of_an_idle_loop_hold_no_pages),
         cmocka_unit_test(a_waiter_outlives_a_lack_of_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -7,19 +7,9 @@
 #include <cmocka.h>
 
 #include "base/alloc.h"
+#include "clock_ahead.h"
 #include "loop/resolver_internal.h"
 #include "name_server.h"
-
-uint64_t __real_uv_now(const void *loop);
-uint64_t __wrap_uv_now(const void *loop);
-
-// The loop's clock, moved ahead.
-static uint64_t ahead_ms;
-
-uint64_t __wrap_uv_now(const void *loop)
-{
-    return __real_uv_now(loop) + ahead_ms;
-}
 
 struct scene {
     struct loop *loop;              // under test
@@ -62,7 +52,7 @@ static void scene_run(struct scene *scene, timer_fn act, uint64_t delay_ms)
     assert_int_equal(timer_start(&scene->later, delay_ms), RM_OK);
     loop_stop(scene->loop);
     loop_run(scene->loop);
-    ahead_ms = 0;
+    clock_ahead_ms = 0;
     loop_free(scene->loop);
 }
 
@@ -136,7 +126,7 @@ static void act_check_timeout(void *context)
 static void act_pass_deadline(void *context)
 {
     struct scene *scene = context;
-    ahead_ms = RESOLVER_TIMEOUT_MS + 1;
+    clock_ahead_ms = RESOLVER_TIMEOUT_MS + 1;
     timer_init(&scene->later, scene->loop, act_check_timeout, scene);
     assert_int_equal(timer_start(&scene->later, 1), RM_OK);
 }
@@ -165,7 +155,7 @@ static void on_answer_close(void *context, enum rm_err result,
 static void act_pass_deadline_only(void *context)
 {
     (void)context;
-    ahead_ms = RESOLVER_TIMEOUT_MS + 1;
+    clock_ahead_ms = RESOLVER_TIMEOUT_MS + 1;
 }
 
 // True when no allocation failed, so that all of them have had their turn.
@@ -187,7 +177,7 @@ static bool ask_with_failing_allocation(uint64_t n, unsigned *failures)
     loop_run(scene.loop);
     bool is_last = rm_alloc_count() < n;
     rm_alloc_fail_at(0);
-    ahead_ms = 0;
+    clock_ahead_ms = 0;
     loop_free(scene.loop);
     assert_int_equal(scene.answers, asked == RM_OK);
     *failures += asked != RM_OK || scene.result != RM_OK;

@@ -7,6 +7,8 @@
 #include <cmocka.h>
 
 #include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "loop/loop.h"
@@ -94,6 +96,60 @@ static void posting_the_stop_races_with_the_end(void **state)
     }
 }
 
+int __real_uv_async_send(void *bell);
+int __wrap_uv_async_send(void *bell);
+
+static atomic_bool is_held_up; // posters wait before they ring
+static atomic_bool may_ring;   // until this
+
+int __wrap_uv_async_send(void *bell)
+{
+    if (atomic_load(&is_held_up)) {
+        while (!atomic_load(&may_ring)) {
+            sched_yield();
+        }
+        // The loop is being freed right now.
+        for (int i = 0; i < 20000; i++) {
+            sched_yield();
+        }
+    }
+    return __real_uv_async_send(bell);
+}
+
+static void on_flag(void *context)
+{
+    atomic_store((atomic_bool *)context, true);
+}
+
+static void *post_one(void *context)
+{
+    struct letter *letter = context;
+    loop_post(receiver, &letter->message);
+    return NULL;
+}
+
+// The poster has pushed its message and is about to ring when the loop, which has delivered it, is
+// freed.
+static void a_loop_outlives_who_is_still_posting(void **state)
+{
+    (void)state;
+    pthread_t thread;
+    atomic_bool is_delivered = false;
+    struct letter letter = {.message = {.deliver = on_flag, .context = &is_delivered}};
+    receiver = loop_new("mailbox");
+    loop_stop(receiver);
+    atomic_store(&is_held_up, true);
+    assert_int_equal(pthread_create(&thread, NULL, post_one, &letter), 0);
+    while (!atomic_load(&is_delivered)) {
+        loop_stop(receiver);
+        loop_run(receiver);
+    }
+    atomic_store(&may_ring, true);
+    loop_free(receiver);
+    pthread_join(thread, NULL);
+    atomic_store(&is_held_up, false);
+}
+
 static void on_count(void *context)
 {
     ++*(unsigned *)context;
@@ -118,6 +174,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_posters_messages_arrive_in_its_order),
         cmocka_unit_test(posting_the_stop_races_with_the_end),
+        cmocka_unit_test(a_loop_outlives_who_is_still_posting),
         cmocka_unit_test(what_is_posted_after_the_end_is_delivered_by_free),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

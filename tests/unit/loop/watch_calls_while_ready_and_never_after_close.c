@@ -110,6 +110,46 @@ static void a_closed_watch_is_not_called_though_it_was_ready(void **state)
     assert_int_equal(ends[0].calls + ends[1].calls, 1);
 }
 
+static struct end paused_ends[2];
+static unsigned paused_calls;
+static struct deferred paused_close;
+
+static void on_paused_close(void *context)
+{
+    (void)context;
+    end_close(&paused_ends[0]);
+    end_close(&paused_ends[1]);
+}
+
+static void on_ready_pause_other(void *context, unsigned events, enum rm_err error)
+{
+    struct end *end = context;
+    (void)events;
+    (void)error;
+    paused_calls++;
+    watch_set(end == &paused_ends[0] ? paused_ends[1].watch : paused_ends[0].watch, 0);
+    deferred_schedule(end->loop, &paused_close);
+}
+
+// Both are ready in the same turn; whichever comes first pauses the other one.
+static void a_watch_paused_in_the_same_turn_is_silent(void **state)
+{
+    (void)state;
+    struct loop *loop = loop_new("watch");
+    int pair[2];
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair), 0);
+    deferred_init(&paused_close, on_paused_close, NULL);
+    for (int i = 0; i < 2; i++) {
+        paused_ends[i] = (struct end){.loop = loop, .descriptor = pair[i]};
+        assert_int_equal(
+            watch_open(loop, pair[i], on_ready_pause_other, &paused_ends[i], &paused_ends[i].watch),
+            RM_OK);
+        watch_set(paused_ends[i].watch, WATCH_WRITE);
+    }
+    loop_finish(loop);
+    assert_int_equal(paused_calls, 1);
+}
+
 static void a_paused_watch_is_silent(void **state)
 {
     (void)state;
@@ -181,6 +221,7 @@ int main(void)
         cmocka_unit_test(it_is_called_in_each_turn_while_there_is_something),
         cmocka_unit_test(only_what_is_wanted_is_told),
         cmocka_unit_test(a_closed_watch_is_not_called_though_it_was_ready),
+        cmocka_unit_test(a_watch_paused_in_the_same_turn_is_silent),
         cmocka_unit_test(a_paused_watch_is_silent),
         cmocka_unit_test(an_error_state_tells_all_that_is_wanted),
         cmocka_unit_test(a_reused_descriptor_can_be_watched_in_the_same_turn),

@@ -9,7 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 
-#include "clock_ahead.h"
+#include "../loop/clock_ahead.h"
 #include "party.h"
 
 struct scene {

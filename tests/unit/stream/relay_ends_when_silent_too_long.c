@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "clock_ahead.h"
+#include "../loop/clock_ahead.h"
 #include "relayed.h"
 
 struct silence {

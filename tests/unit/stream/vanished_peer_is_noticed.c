@@ -8,7 +8,7 @@
 
 #include <linux/tcp.h>
 
-#include "clock_ahead.h"
+#include "../loop/clock_ahead.h"
 #include "party.h"
 
 int __real_getsockopt(int descriptor, int level, int name, void *value, socklen_t *length);
