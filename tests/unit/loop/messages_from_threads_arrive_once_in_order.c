@@ -109,7 +109,7 @@ int __wrap_uv_async_send(void *bell)
             sched_yield();
         }
         // The loop is being freed right now.
-        for (int i = 0; i < 20000; i++) {
+        for (int i = 0; i < 200; i++) {
             sched_yield();
         }
     }
