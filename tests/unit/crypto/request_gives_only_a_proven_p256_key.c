@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/encode.h"
 #include "crypto_fixture.h"
 
 #define NEW_REQUEST "openssl req -new -nodes -keyout key.pem -outform DER -out request "
@@ -182,6 +183,33 @@ static void anothers_key_is_refused(void **state)
     key_unref(other);
 }
 
+// x = 5 lies on the curve; x = 5 + p is the same number modulo p, written so that one key would
+// have two encodings and two key ids.
+static void points_written_beyond_the_field_are_refused(void **state)
+{
+    (void)state;
+    static const char x[] = "ffffffff00000001000000000000000000000001000000000000000000000004";
+    static const char y[] = "459243b9aa581806fe913bce99817ade11ca503c64d9a3c533415c083248fbcc";
+    struct private_key *key = fixture_key();
+    const uint8_t *spki = NULL;
+    uint8_t *der = NULL;
+    size_t spki_length = 0;
+    size_t length = 0;
+    key_spki(key, &spki, &spki_length);
+    assert_int_equal(csr_make(key, &der, &length), RM_OK);
+    uint8_t *place = memmem(der, length, spki, spki_length);
+    assert_non_null(place);
+    assert_int_equal(hex_decode(x, 64, place + spki_length - 64, 32), RM_OK);
+    assert_int_equal(hex_decode(y, 64, place + spki_length - 32, 32), RM_OK);
+    assert_refused_bytes(der, length, RM_ERR_MALFORMED, "not a point on P-256");
+    // The same point in range: only the signature is wrong then.
+    memset(place + spki_length - 64, 0, 31);
+    place[spki_length - 33] = 5;
+    assert_refused_bytes(der, length, RM_ERR_MALFORMED, "signature is wrong");
+    rm_free(der);
+    key_unref(key);
+}
+
 static void points_off_the_curve_are_refused(void **state)
 {
     (void)state;
@@ -212,6 +240,7 @@ int main(void)
         cmocka_unit_test(what_is_no_request_is_named),
         cmocka_unit_test(no_bit_may_change),
         cmocka_unit_test(anothers_key_is_refused),
+        cmocka_unit_test(points_written_beyond_the_field_are_refused),
         cmocka_unit_test(points_off_the_curve_are_refused),
     };
     return cmocka_run_group_tests(tests, fixture_start, fixture_stop);
