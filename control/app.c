@@ -185,7 +185,7 @@ static enum rm_err open_services(struct app *app)
         .authority = app->authority,
         .access = app->access,
         .trust_domain = app->config->trust_domain,
-        .address = app->config->listen,
+        .address = app->address,
         .data_folder = app->config->data_dir,
         .started_at_s = app->started_at_s,
     };

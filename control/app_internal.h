@@ -36,8 +36,9 @@ struct app {
     struct identity_service *identity_service;
     struct push *push;
     struct admin_api *admin_api;
-    struct listener *listener;       // gRPC over TLS
-    struct listener *admin_listener; // gRPC on the Unix socket
+    struct listener *listener;               // gRPC over TLS
+    char address[STREAM_ADDRESS_TEXT_BYTES]; // of it, as the kernel gave it
+    struct listener *admin_listener;         // gRPC on the Unix socket
     struct listener *health_listener;
     struct http1_server *health;
     struct tls_identity *identity; // our own

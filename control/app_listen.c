@@ -126,6 +126,7 @@ enum rm_err app_listen(struct app *app, struct rm_error *error)
     const struct listener_options network = {.address = config->listen_address};
     RM_TRY(listener_open(app->loop, &admin, on_admin_accept, app, &app->admin_listener, error));
     RM_TRY(listener_open(app->loop, &network, on_accept, app, &app->listener, error));
+    stream_address_text(listener_address(app->listener), app->address);
     log_listening(app->admin_listener, "administration");
     log_listening(app->listener, "workloads");
     log_listening(app->health_listener, "health");

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
+#include <errno.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -15,6 +16,12 @@ enum rm_err kek_read(const struct control_config *config, struct secret *out,
 {
     struct secret file = {0};
     *out = (struct secret){0};
+    if (config->is_kek_in_data_dir && access(config->kek_path, F_OK) != 0 && errno == ENOENT) {
+        return rm_error_set(error, RM_ERR_NOT_FOUND,
+                            "%s is not there: run 'remora-control init' first, or point 'kek_file' "
+                            "to the key-encryption key",
+                            config->kek_path);
+    }
     RM_TRY(file_read_secret(config->kek_path, KEK_HEX_DIGITS + 2, &file, error));
     const char *text = (const char *)file.bytes;
     bool has_newline = file.length == KEK_HEX_DIGITS + 1 && text[KEK_HEX_DIGITS] == '\n';
