@@ -88,6 +88,26 @@ void connection_note_relay(struct connection *connection, const struct relay_res
     }
 }
 
+// "" for an address that never became known.
+static void address_text(const struct stream_address *address, char out[STREAM_ADDRESS_TEXT_BYTES])
+{
+    out[0] = '\0';
+    if (address->length > 0) {
+        stream_address_text(address, out);
+    }
+}
+
+// "" while the client has not given it.
+static void id_text(const struct connection *connection,
+                    char out[HEX_BYTES(TUNNEL_CONNECTION_ID_BYTES)])
+{
+    static const uint8_t none[TUNNEL_CONNECTION_ID_BYTES];
+    out[0] = '\0';
+    if (memcmp(connection->id, none, sizeof none) != 0) {
+        hex_encode(connection->id, sizeof connection->id, out);
+    }
+}
+
 static void write_access_log(const struct connection *connection)
 {
     enum sidecar_access_log mode =
@@ -100,9 +120,9 @@ static void write_access_log(const struct connection *connection)
     char serial[HEX_BYTES(SERIAL_MAX_BYTES)] = "";
     char remote[STREAM_ADDRESS_TEXT_BYTES];
     char application[STREAM_ADDRESS_TEXT_BYTES];
-    hex_encode(connection->id, sizeof connection->id, id);
-    stream_address_text(&connection->remote, remote);
-    stream_address_text(&connection->application, application);
+    id_text(connection, id);
+    address_text(&connection->remote, remote);
+    address_text(&connection->application, application);
     const struct peer *peer = connection->peer;
     if (peer != NULL) {
         hex_encode(peer->serial, peer->serial_length, serial);

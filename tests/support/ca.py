@@ -138,7 +138,7 @@ class Authority:
                    .not_valid_before(not_before or utc_now() - MINUTE)
                    .not_valid_after(not_after or utc_now() + HOUR)
                    .add_extension(x509.BasicConstraints(is_ca, None), True)
-                   .add_extension(key_usage("digital_signature", *(["key_cert_sign"] if is_ca else [])), True)
+                   .add_extension(key_usage("digital_signature"), True)
                    .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(
                        self.intermediate_key.public_key()), False))
         if usages:

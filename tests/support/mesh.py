@@ -420,7 +420,7 @@ class Mesh:
         failures = []
         for part in reversed(self.parts):
             try:
-                if isinstance(part, EchoServer):
+                if hasattr(part, "close"):
                     part.close()
                 elif part.process is not None and part.process.poll() is None:
                     part.process.stop()

@@ -66,6 +66,13 @@ class Pair:
             self.server.start(ready=ready)
             self.client.start(ready=ready)
 
+    @classmethod
+    def of(cls, client, port):
+        """A pair whose server is not a sidecar: `client` offers the service on `port`."""
+        pair = cls.__new__(cls)
+        pair.client, pair.port = client, port
+        return pair
+
     def connect(self, timeout=20):
         connection = socket.create_connection(("127.0.0.1", self.port), timeout)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -119,6 +126,12 @@ def reset(connection):
     """Closes with a RST."""
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
     connection.close()
+
+
+def is_sanitized(pid):
+    """A sanitizer keeps freed memory, so that resident memory says little."""
+    maps = pathlib.Path(f"/proc/{pid}/maps").read_text()
+    return "libasan" in maps or "libtsan" in maps
 
 
 def resident_bytes(pid):
