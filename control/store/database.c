@@ -31,8 +31,7 @@ static const char *const statement_texts[DATABASE_STATEMENT_COUNT] = {
     [DATABASE_SET_REVISION] = "UPDATE meta SET value = ?1 WHERE name = 'revision'",
 };
 
-// --- Errors.
-// -------------------------------------------------------------------------------------------
+// --- Errors. -------------------------------------------------------------------------------------
 
 enum rm_err database_convert(int sqlite_result, int system_error)
 {
@@ -104,8 +103,7 @@ static enum rm_err explain(const struct database *database, const char *path,
                         system_error != 0 ? strerror(system_error) : "");
 }
 
-// --- Statements.
-// ---------------------------------------------------------------------------------------
+// --- Statements. ---------------------------------------------------------------------------------
 
 enum rm_err database_execute(struct database *database, enum database_statement statement)
 {
@@ -169,8 +167,7 @@ static enum rm_err read_number(struct database *database, const char *text, cons
     return converted;
 }
 
-// --- Opening.
-// ------------------------------------------------------------------------------------------
+// --- Opening. ------------------------------------------------------------------------------------
 
 // The mode is ours to give: SQLite would take the process's umask, and its log inherits this mode.
 static enum rm_err create_file(const char *path, struct rm_error *error)
@@ -207,12 +204,13 @@ static enum rm_err set_log_mode(struct database *database, const char *path, str
 static enum rm_err set_up_handle(struct database *database, const char *path,
                                  struct rm_error *error)
 {
-    char text[256];
+    char text[320];
     sqlite3_snprintf(sizeof(text), text,
                      "PRAGMA locking_mode=EXCLUSIVE; PRAGMA trusted_schema=OFF;"
                      "PRAGMA cell_size_check=ON; PRAGMA mmap_size=0; PRAGMA temp_store=MEMORY;"
-                     "PRAGMA cache_size=-%d; PRAGMA synchronous=FULL;",
-                     DATABASE_CACHE_KIB);
+                     "PRAGMA cache_size=-%d; PRAGMA synchronous=FULL;"
+                     "PRAGMA journal_size_limit=%d;",
+                     DATABASE_CACHE_KIB, DATABASE_LOG_KEEP_BYTES);
     sqlite3_db_config(database->handle, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
     RM_TRY(run_text(database, text, path, error));
     return set_log_mode(database, path, error);

@@ -19,8 +19,7 @@ static enum rm_err bind_key(sqlite3_stmt *statement, int index, const char *key)
         sqlite3_bind_text(statement, index, key, (int)strlen(key), SQLITE_STATIC), 0);
 }
 
-// --- Transactions.
-// -------------------------------------------------------------------------------------
+// --- Transactions. -------------------------------------------------------------------------------
 
 static enum rm_err condition_check(struct database *database,
                                    const struct store_condition *condition)
@@ -137,8 +136,7 @@ static enum rm_err commit_run(struct database *database, struct store_request *r
     return database_execute(database, DATABASE_RELEASE);
 }
 
-// --- Reads.
-// --------------------------------------------------------------------------------------------
+// --- Reads. --------------------------------------------------------------------------------------
 
 static enum rm_err pack_row(struct buffer *bytes, sqlite3_stmt *statement)
 {
@@ -228,8 +226,7 @@ static void read_run(struct database *database, struct store_request *request)
     }
 }
 
-// --- Batches.
-// ------------------------------------------------------------------------------------------
+// --- Batches. ------------------------------------------------------------------------------------
 
 static bool batch_writes(const struct store_request *first)
 {

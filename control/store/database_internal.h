@@ -20,9 +20,11 @@
 #include "store/store.h"
 #include "store/store_internal.h"
 
-// 4 MiB of log before it is copied into the database: what a restart replays at most, and about
-// 10 ms of copying between two batches.
-#define DATABASE_CHECKPOINT_FRAMES 1000
+// 16 MiB of log before it is copied into the database. A page that many transactions changed is
+// copied once, so longer is faster; but a restart reads it all, and the copy makes one batch wait.
+#define DATABASE_CHECKPOINT_FRAMES 4000
+// What an unusually long log's file is cut to.
+#define DATABASE_LOG_KEEP_BYTES (32 << 20)
 // Pages copied per step of a backup: 1 MiB, so that a batch never waits long for it.
 #define DATABASE_BACKUP_STEP_PAGES 256
 #define DATABASE_CACHE_KIB 1024
@@ -94,7 +96,7 @@ void database_run_batch(struct database *database, struct store_request *first);
 RM_NODISCARD enum rm_err database_log_settle(struct database *database);
 // Copies the log into the database file when it is long enough.
 void database_log_maintain(struct database *database);
-// Copies and empties it whatever its length. Errors: RM_ERR_IO, RM_ERR_NO_SPACE.
+// Copies it whatever its length; the next batch begins it anew. Errors: RM_ERR_IO, RM_ERR_NO_SPACE.
 RM_NODISCARD enum rm_err database_log_copy(struct database *database);
 // Counts frames; called once after the handle was opened.
 void database_log_watch(struct database *database);

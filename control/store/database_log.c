@@ -24,10 +24,13 @@ void database_log_watch(struct database *database)
     database->log_state = DATABASE_LOG_COPY_FAILED; // unknown until the first copy
 }
 
+// RESTART and not TRUNCATE: the file keeps its blocks, and syncing into blocks that are there is
+// cheaper than growing the file. Frames of an earlier round carry another salt and are never taken
+// for new ones.
 enum rm_err database_log_copy(struct database *database)
 {
     database->log_state = DATABASE_LOG_COPY_FAILED;
-    if (sqlite3_wal_checkpoint_v2(database->handle, "main", SQLITE_CHECKPOINT_TRUNCATE, NULL,
+    if (sqlite3_wal_checkpoint_v2(database->handle, "main", SQLITE_CHECKPOINT_RESTART, NULL,
                                   NULL) != SQLITE_OK) {
         return database_error(database);
     }

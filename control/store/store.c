@@ -13,8 +13,7 @@
 #include "store/database_internal.h"
 #include "store/store_internal.h"
 
-// --- Opening.
-// ------------------------------------------------------------------------------------------
+// --- Opening. ------------------------------------------------------------------------------------
 
 static enum rm_err refuse_half_restored(const char *folder, struct rm_error *error)
 {
@@ -112,8 +111,7 @@ uint64_t store_revision(const struct store *store)
     return store->revision;
 }
 
-// --- Requests.
-// -----------------------------------------------------------------------------------------
+// --- Requests. -----------------------------------------------------------------------------------
 
 static enum rm_err check_room(const struct store *store)
 {
@@ -178,8 +176,7 @@ enum rm_err store_backup(struct store *store, const char *path, store_backup_fn 
     return submit(store, request, context);
 }
 
-// --- Answers.
-// ------------------------------------------------------------------------------------------
+// --- Answers. ------------------------------------------------------------------------------------
 
 static void answer_commit(struct store *store, struct store_request *request)
 {
@@ -230,8 +227,7 @@ void store_on_answers(void *context)
     store_worker_relieve(store, answer_bytes);
 }
 
-// --- Closing.
-// ------------------------------------------------------------------------------------------
+// --- Closing. ------------------------------------------------------------------------------------
 
 void store_close(struct store *store, store_closed_fn done, void *context)
 {

@@ -101,8 +101,7 @@ struct store {
     struct message closed_message; // the worker's last word
 };
 
-// --- store_request.c: build and free. Each gives a request or an error.
-// --------------------------------
+// --- store_request.c: build and free. Each gives a request or an error. --------------------------
 RM_NODISCARD enum rm_err store_request_new_commit(const struct store_condition *conditions,
                                                   size_t condition_count,
                                                   const struct store_operation *operations,
@@ -127,8 +126,7 @@ void store_watch_announce(struct store *store, const struct store_request *reque
 // Frees all watches.
 void store_watch_end(struct store *store);
 
-// --- store_worker.c: the thread.
-// ------------------------------------------------------------------------
+// --- store_worker.c: the thread. -----------------------------------------------------------------
 RM_NODISCARD enum rm_err store_worker_start(struct store *store, struct rm_error *error);
 // Queues a request for the worker, which takes it.
 void store_worker_push(struct store *store, struct store_request *request);

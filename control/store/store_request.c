@@ -60,8 +60,7 @@ static const char *place_text(char **at, const char *text)
     return placed;
 }
 
-// --- Transactions.
-// -------------------------------------------------------------------------------------
+// --- Transactions. -------------------------------------------------------------------------------
 
 static enum rm_err check_operation(const struct store_operation *operation)
 {
@@ -144,8 +143,7 @@ enum rm_err store_request_new_commit(const struct store_condition *conditions,
     return RM_OK;
 }
 
-// --- Reads and backups.
-// --------------------------------------------------------------------------------
+// --- Reads and backups. --------------------------------------------------------------------------
 
 enum rm_err store_request_new_read(const char *key, struct store_request **out)
 {
@@ -205,8 +203,7 @@ enum rm_err store_request_new_backup(const char *path, struct store_request **ou
     return RM_OK;
 }
 
-// --- End.
-// ----------------------------------------------------------------------------------------------
+// --- End. ----------------------------------------------------------------------------------------
 
 void store_request_free(struct store_request *request)
 {

@@ -9,8 +9,7 @@
 #include "base/log.h"
 #include "store/database_internal.h"
 
-// --- Queue.
-// --------------------------------------------------------------------------------------------
+// --- Queue. --------------------------------------------------------------------------------------
 
 void store_worker_push(struct store *store, struct store_request *request)
 {
@@ -81,8 +80,7 @@ static struct store_request *take_batch(struct store *store, bool *should_end)
     return first;
 }
 
-// --- Answers.
-// ------------------------------------------------------------------------------------------
+// --- Answers. ------------------------------------------------------------------------------------
 
 static void post(struct store *store, struct store_request *first)
 {
@@ -99,8 +97,7 @@ static void post(struct store *store, struct store_request *first)
     loop_post(store->loop, &first->message);
 }
 
-// --- Thread.
-// -------------------------------------------------------------------------------------------
+// --- Thread. -------------------------------------------------------------------------------------
 
 static void run_batch(struct store *store, struct store_request *first)
 {

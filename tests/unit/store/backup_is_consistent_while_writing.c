@@ -102,8 +102,7 @@ static bool exists(const char *path)
     return lstat(path, &status) == 0;
 }
 
-// --- While writing.
-// ------------------------------------------------------------------------------------
+// --- While writing. ------------------------------------------------------------------------------
 
 struct writer {
     struct fixture *fixture; // borrowed
@@ -192,8 +191,7 @@ static void copy_is_private_and_complete(void **state)
     fixture_free(copy);
 }
 
-// --- Refusals.
-// -----------------------------------------------------------------------------------------
+// --- Refusals. -----------------------------------------------------------------------------------
 
 static void existing_file_is_not_overwritten(void **state)
 {
@@ -233,8 +231,7 @@ static void failed_copy_leaves_no_file(void **state)
     assert_int_equal(make_backup(*state, path), RM_OK);
 }
 
-// --- Held in a sync, so that what follows happens in a known order.
-// ------------------------------------
+// --- Held in a sync, so that what follows happens in a known order. ------------------------------
 
 struct pair {
     struct backup first;

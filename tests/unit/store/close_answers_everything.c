@@ -81,8 +81,7 @@ static void pending_requests_are_answered_before_the_end(void **state)
     assert_int_equal(fixture_revision(*state), REQUESTS);
 }
 
-// --- Closing from a callback.
-// --------------------------------------------------------------------------
+// --- Closing from a callback. --------------------------------------------------------------------
 
 static void on_commit_close(void *context, enum rm_err result, uint64_t revision)
 {

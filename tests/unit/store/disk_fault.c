@@ -115,8 +115,7 @@ void disk_fault_release(void)
     pthread_mutex_unlock(&mutex);
 }
 
-// --- What a power cut leaves.
-// --------------------------------------------------------------------------
+// --- What a power cut leaves. --------------------------------------------------------------------
 
 static bool keeps_synced; // set before there are threads
 
@@ -167,8 +166,14 @@ void disk_fault_cut_power(const char *file)
     }
 }
 
-// --- The wrapped calls.
-// --------------------------------------------------------------------------------
+// --- The wrapped calls. --------------------------------------------------------------------------
+
+static bool skips_syncs; // set before there are threads
+
+void disk_fault_skip_syncs(void)
+{
+    skips_syncs = true;
+}
 
 int __real_fdatasync(int descriptor);
 int __wrap_fdatasync(int descriptor);
@@ -179,7 +184,7 @@ int __wrap_fdatasync(int descriptor)
         return -1;
     }
     keep_synced(descriptor);
-    return __real_fdatasync(descriptor);
+    return skips_syncs ? 0 : __real_fdatasync(descriptor);
 }
 
 int __real_fsync(int descriptor);
@@ -190,7 +195,7 @@ int __wrap_fsync(int descriptor)
         return -1;
     }
     keep_synced(descriptor);
-    return __real_fsync(descriptor);
+    return skips_syncs ? 0 : __real_fsync(descriptor);
 }
 
 ssize_t __real_pwrite64(int descriptor, const void *bytes, size_t length, off_t offset);

@@ -15,6 +15,8 @@ void disk_fault_fail(enum disk_call call, size_t nth, size_t count, int system_e
 // The `nth` call from now kills the process before it reaches the disk.
 void disk_fault_kill(enum disk_call call, size_t nth);
 void disk_fault_clear(void);
+// From now on syncs succeed without reaching the disk: for tests that make very many.
+void disk_fault_skip_syncs(void);
 // From now on each file that is synced leaves a copy beside it, "<file>.synced": what a power cut
 // would leave of it at worst. disk_fault_cut_power() puts that in the place of `file`; a file that
 // was never synced goes.

@@ -7,6 +7,7 @@
 
 #include "base/alloc.h"
 #include "base/log.h"
+#include "disk_fault.h"
 #include "store/database_internal.h"
 #include "store_fixture.h"
 
@@ -16,8 +17,7 @@ static void drop_line(void *context, const char *line)
     (void)line;
 }
 
-// --- Requests and opening, on the loop's thread.
-// -------------------------------------------------------
+// --- Requests and opening, on the loop's thread. -------------------------------------------------
 
 static void on_commit(void *context, enum rm_err result, uint64_t revision)
 {
@@ -114,8 +114,7 @@ static void opening_can_be_repeated(void **state)
     fixture_free(fixture);
 }
 
-// --- Batches.
-// ------------------------------------------------------------------------------------------
+// --- Batches. ------------------------------------------------------------------------------------
 
 struct world {
     char folder[64];           // the test's own
@@ -171,14 +170,15 @@ static enum rm_err run_one(struct database *database, struct store_request *requ
 
 static void fill(struct database *database)
 {
+    struct store_operation puts[30];
+    char keys[30][16];
+    struct store_request *request = NULL;
     for (int i = 0; i < 30; i++) {
-        char key[16];
-        struct store_request *request = NULL;
-        snprintf(key, sizeof(key), "bulk/%02d", i);
-        struct store_operation put = {STORE_PUT, key, key, strlen(key)};
-        assert_int_equal(store_request_new_commit(NULL, 0, &put, 1, &request), RM_OK);
-        assert_int_equal(run_one(database, request), RM_OK);
+        snprintf(keys[i], sizeof(keys[i]), "bulk/%02d", i);
+        puts[i] = (struct store_operation){STORE_PUT, keys[i], keys[i], strlen(keys[i])};
     }
+    assert_int_equal(store_request_new_commit(NULL, 0, puts, 30, &request), RM_OK);
+    assert_int_equal(run_one(database, request), RM_OK);
 }
 
 // A good transaction, one in conflict, a large one, and a read of it all, in one batch.
@@ -264,8 +264,7 @@ static void batch_is_true_to_its_answers(void **state)
     assert_true(failures > 5);
 }
 
-// --- Backup and restore.
-// -------------------------------------------------------------------------------
+// --- Backup and restore. -------------------------------------------------------------------------
 
 static enum rm_err back_up(struct database *database, const char *path)
 {
@@ -324,5 +323,6 @@ int main(void)
         TEST(backup_and_restore_can_be_repeated),
     };
     log_redirect(drop_line, NULL);
+    disk_fault_skip_syncs();
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

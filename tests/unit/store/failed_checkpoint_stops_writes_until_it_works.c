@@ -74,15 +74,17 @@ static size_t file_size(const struct world *world, const char *suffix)
     return (size_t)size;
 }
 
-static void long_log_is_copied_and_emptied(void **state)
+static void long_log_is_copied_and_begun_anew(void **state)
 {
     struct world *world = *state;
     fill_log(world->database);
-    assert_true(file_size(world, "-wal") > 4000000);
+    size_t size = file_size(world, "-wal");
+    assert_true(size > DATABASE_CHECKPOINT_FRAMES * 4096);
     database_log_maintain(world->database);
     assert_int_equal(world->database->log_frames, 0);
-    assert_int_equal(file_size(world, "-wal"), 0);
     assert_int_equal(put(world->database, "a", 1), RM_OK);
+    assert_in_range(world->database->log_frames, 1, 10);
+    assert_int_equal(file_size(world, "-wal"), size); // begun anew, in the same blocks
 }
 
 static void short_log_is_left_alone(void **state)
@@ -97,7 +99,7 @@ static void short_log_is_left_alone(void **state)
 
 static void failing_copy_stops_writes_until_it_works(void **state)
 {
-    static const enum disk_call calls[] = {DISK_SYNC, DISK_WRITE, DISK_TRUNCATE};
+    static const enum disk_call calls[] = {DISK_SYNC, DISK_WRITE};
     struct world *world = *state;
     for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
         uint64_t revision = 0;
@@ -115,7 +117,7 @@ static void failing_copy_stops_writes_until_it_works(void **state)
     }
 }
 
-// An emptied log begins anew; a failure in its first batch leaves nothing behind either.
+// A failure in the first batch of a log that begins anew leaves nothing behind either.
 static void failed_batch_in_a_fresh_log_is_cut_too(void **state)
 {
     struct world *world = *state;
@@ -170,7 +172,7 @@ static void full_disk_at_the_start_leaves_reads(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(long_log_is_copied_and_emptied),
+        TEST(long_log_is_copied_and_begun_anew),
         TEST(short_log_is_left_alone),
         TEST(failing_copy_stops_writes_until_it_works),
         TEST(failed_batch_in_a_fresh_log_is_cut_too),

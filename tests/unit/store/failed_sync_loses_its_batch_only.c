@@ -79,8 +79,7 @@ static void batch_does_not_come_back_after_a_crash(void **state)
     fixture_free(fixture);
 }
 
-// --- A batch of many.
-// ----------------------------------------------------------------------------------
+// --- A batch of many. ----------------------------------------------------------------------------
 
 #define BATCH 20
 

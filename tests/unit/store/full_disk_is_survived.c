@@ -59,8 +59,7 @@ static void any_write_may_fail(void **state)
     assert_int_equal(fixture_revision(*state), revision + 1);
 }
 
-// --- A real one, where we may mount.
-// -------------------------------------------------------------------
+// --- A real one, where we may mount. -------------------------------------------------------------
 
 static int setup_tiny_disk(void **state)
 {

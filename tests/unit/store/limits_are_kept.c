@@ -86,8 +86,7 @@ static void too_large_answer_is_refused_whole(void **state)
     answer_free(&answer);
 }
 
-// --- Too much at once.
-// ---------------------------------------------------------------------------------
+// --- Too much at once. ---------------------------------------------------------------------------
 
 struct flood {
     struct fixture *fixture; // borrowed

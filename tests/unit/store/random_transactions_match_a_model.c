@@ -59,8 +59,7 @@ static void on_commit(void *context, enum rm_err result, uint64_t revision)
     fixture_count(expectation->simulation->fixture, &expectation->simulation->answered);
 }
 
-// --- One random transaction, in the model and in the store.
-// --------------------------------------------
+// --- One random transaction, in the model and in the store. --------------------------------------
 
 struct transaction {
     struct store_condition conditions[MAX_PARTS];
@@ -161,8 +160,7 @@ static void run_round(struct fixture *fixture, void *context)
     }
 }
 
-// --- Comparison.
-// ---------------------------------------------------------------------------------------
+// --- Comparison. ---------------------------------------------------------------------------------
 
 static void assert_same(struct simulation *simulation)
 {

@@ -53,8 +53,7 @@ static void read_sees_every_earlier_write(void **state)
     fixture_wait(*state, &rounds.answered, 2 * ROUNDS);
 }
 
-// --- A callback may ask again.
-// -------------------------------------------------------------------------
+// --- A callback may ask again. -------------------------------------------------------------------
 
 struct chain {
     struct fixture *fixture; // borrowed

@@ -177,8 +177,7 @@ static void each_restore_has_its_own_id(void **state)
     assert_memory_not_equal(first, second, STORE_ID_BYTES);
 }
 
-// --- Refusals: the folder stays as it was.
-// -------------------------------------------------------------
+// --- Refusals: the folder stays as it was. -------------------------------------------------------
 
 static void assert_refused(struct world *world, enum rm_err code, const char *says)
 {
@@ -277,8 +276,7 @@ static void failing_disk_leaves_nothing(void **state)
     }
 }
 
-// --- Interrupted.
-// --------------------------------------------------------------------------------------
+// --- Interrupted. --------------------------------------------------------------------------------
 
 // Gives false when the restore came to its end before the call at which it was to die.
 static bool restore_and_die(const struct world *world, enum disk_call call, size_t nth)
@@ -350,5 +348,6 @@ int main(void)
         TEST(failing_disk_leaves_nothing),
     };
     log_redirect(drop_line, NULL);
+    disk_fault_skip_syncs();
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

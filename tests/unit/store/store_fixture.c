@@ -8,8 +8,7 @@
 
 #include "base/alloc.h"
 
-// --- Folders.
-// ------------------------------------------------------------------------------------------
+// --- Folders. ------------------------------------------------------------------------------------
 
 static int remove_one(const char *path, const struct stat *status, int flag, struct FTW *ftw)
 {
@@ -40,8 +39,7 @@ const char *fixture_path(const struct fixture *fixture, const char *name)
     return path;
 }
 
-// --- Life.
-// ---------------------------------------------------------------------------------------------
+// --- Life. ---------------------------------------------------------------------------------------
 
 static enum rm_err on_thread_start(void *context, struct loop *loop)
 {
@@ -101,8 +99,7 @@ int fixture_teardown(void **state)
     return 0;
 }
 
-// --- The loop's thread.
-// --------------------------------------------------------------------------------
+// --- The loop's thread. --------------------------------------------------------------------------
 
 struct call {
     struct message message;  // to the loop
@@ -144,8 +141,7 @@ void fixture_run(struct fixture *fixture, fixture_fn function, void *context)
     fixture_wait(fixture, &call.done, 1);
 }
 
-// --- Open and close.
-// -----------------------------------------------------------------------------------
+// --- Open and close. -----------------------------------------------------------------------------
 
 struct open_call {
     enum rm_err result;     // of the opening
@@ -204,8 +200,7 @@ void fixture_reopen(struct fixture *fixture)
     fixture_open(fixture);
 }
 
-// --- Transactions.
-// -------------------------------------------------------------------------------------
+// --- Transactions. -------------------------------------------------------------------------------
 
 struct commit_call {
     struct fixture *fixture;                  // borrowed
@@ -265,8 +260,7 @@ enum rm_err fixture_delete(struct fixture *fixture, const char *key)
     return fixture_commit(fixture, NULL, 0, &delete, 1, NULL);
 }
 
-// --- Reads.
-// --------------------------------------------------------------------------------------------
+// --- Reads. --------------------------------------------------------------------------------------
 
 struct read_call {
     struct fixture *fixture; // borrowed

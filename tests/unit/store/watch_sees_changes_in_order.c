@@ -115,8 +115,7 @@ static void cancelled_watch_sees_no_more(void **state)
     assert_string_equal(log.text, "+a=1@1 ");
 }
 
-// --- Watches are told before the caller.
-// ---------------------------------------------------------------
+// --- Watches are told before the caller. ---------------------------------------------------------
 
 struct order {
     struct fixture *fixture; // borrowed
@@ -149,8 +148,7 @@ static void watch_is_told_before_the_answer(void **state)
     assert_string_equal(order.at_answer, "+a=1@1 ");
 }
 
-// --- Callbacks that change the watches.
-// ----------------------------------------------------------------
+// --- Callbacks that change the watches. ----------------------------------------------------------
 
 static void on_change_cancel_itself(void *context, const struct store_entry *entry, bool is_deleted)
 {
@@ -210,8 +208,7 @@ static void watch_made_in_a_callback_starts_with_the_next_change(void **state)
     assert_string_equal(log.text, "+b=2@1 ");
 }
 
-// --- Failures.
-// -----------------------------------------------------------------------------------------
+// --- Failures. -----------------------------------------------------------------------------------
 
 static void watch_without_memory(struct fixture *fixture, void *context)
 {
