@@ -102,14 +102,55 @@ static void streams_past_the_limit(void **state)
     world_free(world);
 }
 
+// A few per turn, so that each was answered before the next: never past the count of streams.
+static bool refused_a_few_per_turn(void *context)
+{
+    struct world *world = context;
+    if (world->count == 0) {
+        raw_preface(world);
+    }
+    for (int i = 0; i < 10 && world->server.end_count == 0; i++) {
+        raw_request(world, (uint32_t)(2 * world->count++ + 1), false);
+        assert_true(world->count < 1000);
+    }
+    return world->server.end_count == 1;
+}
+
 static void streams_that_the_user_refuses(void **state)
 {
     (void)state;
     struct world *world = world_new_raw(true, 1 << 20);
     world->server.refuses = true;
-    world_run(world, (const scenario_step_fn[]){open_too_many, step_server_ended, NULL});
+    world_run(world, (const scenario_step_fn[]){refused_a_few_per_turn, NULL});
     assert_int_equal(world->server.reason, RM_ERR_LIMIT);
     assert_int_equal(world->server.tap_count, 0);
+    world_free(world);
+}
+
+// A body longer than its content-length makes nghttp2 reset the stream, without another word.
+static bool faulty_bodies(void *context)
+{
+    struct world *world = context;
+    static const uint8_t block[] = {0x83, 0x86, 0x84, 0x41, 0x01, 't', 0x0f, 0x0d, 0x01, '0'};
+    if (world->count == 0) {
+        raw_preface(world);
+    }
+    for (int i = 0; i < 10 && world->server.end_count == 0; i++) {
+        uint32_t id = (uint32_t)(2 * world->count++ + 1);
+        raw_frame(world, FRAME_HEADERS, FLAG_END_HEADERS, id, block, sizeof(block));
+        raw_frame(world, FRAME_DATA, 0, id, "x", 1);
+        assert_true(world->count < 1000);
+    }
+    return world->server.end_count == 1;
+}
+
+static void faults_that_end_one_stream_each(void **state)
+{
+    (void)state;
+    struct world *world = world_new_raw(true, 1 << 20);
+    world_run(world, (const scenario_step_fn[]){faulty_bodies, NULL});
+    assert_int_equal(world->server.reason, RM_ERR_LIMIT);
+    assert_true(world->server.tap_count > H2_RAPID_RESET_PER_S);
     world_free(world);
 }
 
@@ -121,6 +162,7 @@ int main(void)
         cmocka_unit_test(resets_that_we_are_made_to_send),
         cmocka_unit_test(streams_past_the_limit),
         cmocka_unit_test(streams_that_the_user_refuses),
+        cmocka_unit_test(faults_that_end_one_stream_each),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

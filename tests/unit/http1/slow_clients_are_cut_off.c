@@ -93,13 +93,38 @@ static void answer_that_is_not_read(void **state)
     world_free(world);
 }
 
+static bool read_at_last(void *context)
+{
+    struct world *world = context;
+    world->is_reading = true;
+    stream_want(world->client, STREAM_READ);
+    return true;
+}
+
+static bool has_all(void *context)
+{
+    return ((struct world *)context)->total_in > 100000;
+}
+
+// The deadline of a head is not that of an answer.
+static void answer_that_is_read_late(void **state)
+{
+    (void)state;
+    struct world *world = world_new(1000);
+    world->answer_bytes = 100000;
+    world->is_reading = false;
+    world_run(world, (const scenario_step_fn[]){ask, step_turns, jump_head, step_turns,
+                                                read_at_last, has_all, NULL});
+    assert_false(world->is_ended);
+    world_free(world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(nothing_is_asked),
-        cmocka_unit_test(slowloris),
-        cmocka_unit_test(idle_after_an_answer),
-        cmocka_unit_test(answer_that_is_not_read),
+        cmocka_unit_test(nothing_is_asked),         cmocka_unit_test(slowloris),
+        cmocka_unit_test(idle_after_an_answer),     cmocka_unit_test(answer_that_is_not_read),
+        cmocka_unit_test(answer_that_is_read_late),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
