@@ -87,9 +87,9 @@ class Pair:
         except (ConnectionResetError, BrokenPipeError):
             return "reset", b""
 
-    def echo(self, message=b"hello"):
+    def echo(self, message=b"hello", timeout=20):
         """Carries `message` there and back on a connection of its own."""
-        with self.connect() as connection:
+        with self.connect(timeout) as connection:
             connection.sendall(message)
             connection.shutdown(socket.SHUT_WR)
             assert read_all(connection) == message

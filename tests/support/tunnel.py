@@ -2,7 +2,6 @@
 """Tunnel peers that are not ours: Python's ssl (OpenSSL) with the preface of "remora/1" written by hand."""
 import contextlib
 import os
-import pathlib
 import socket
 import ssl
 import struct
@@ -136,7 +135,3 @@ class FakeServer:
             self.socket.shutdown(socket.SHUT_RDWR)
         self.socket.close()
 
-
-def write_leaf(folder, stem, leaf):
-    """(certificate, key) paths as text, for command lines."""
-    return tuple(str(path) for path in leaf.write(pathlib.Path(folder), stem))
