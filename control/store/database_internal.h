@@ -90,9 +90,8 @@ RM_NODISCARD enum rm_err database_set_id(struct database *database,
 // all of them carry the error, and its reads see the state before the batch.
 void database_run_batch(struct database *database, struct store_request *first);
 
-// --- The log (database_log.c).
-// ---------------------------------------------------------------------- Makes sure that the log
-// holds the durable frames only. Errors: RM_ERR_IO, RM_ERR_NO_SPACE.
+// --- The log (database_log.c). -------------------------------------------------------------------
+// Makes sure that the log holds the durable frames only. Errors: RM_ERR_IO, RM_ERR_NO_SPACE.
 RM_NODISCARD enum rm_err database_log_settle(struct database *database);
 // Copies the log into the database file when it is long enough.
 void database_log_maintain(struct database *database);
@@ -101,9 +100,9 @@ RM_NODISCARD enum rm_err database_log_copy(struct database *database);
 // Counts frames; called once after the handle was opened.
 void database_log_watch(struct database *database);
 
-// --- Backups (database_backup.c): one at a time, a step between batches.
-// ------------------------------ Takes `request` when it returns RM_OK. Errors: RM_ERR_BUSY (one is
-// running), RM_ERR_EXISTS, RM_ERR_PERMISSION, RM_ERR_NO_SPACE, RM_ERR_NO_MEMORY, RM_ERR_IO.
+// --- Backups (database_backup.c): one at a time, a step between batches. -------------------------
+// Takes `request` when it returns RM_OK. Errors: RM_ERR_BUSY (one is running), RM_ERR_EXISTS,
+// RM_ERR_PERMISSION, RM_ERR_NO_SPACE, RM_ERR_NO_MEMORY, RM_ERR_IO.
 RM_NODISCARD enum rm_err database_backup_start(struct database *database,
                                                struct store_request *request,
                                                struct rm_error *error);
@@ -112,9 +111,8 @@ struct store_request *database_backup_step(struct database *database);
 // Ends it with RM_ERR_CANCELLED and removes what it wrote. NULL when none is running.
 struct store_request *database_backup_cancel(struct database *database);
 
-// --- Statements (database.c).
-// ------------------------------------------------------------------------- The error of the
-// handle's last call.
+// --- Statements (database.c). --------------------------------------------------------------------
+// The error of the handle's last call.
 enum rm_err database_error(const struct database *database);
 // Converts a SQLite result; `system_error` is its errno or 0.
 enum rm_err database_convert(int sqlite_result, int system_error);

@@ -119,9 +119,8 @@ RM_NODISCARD enum rm_err store_key_check(const char *key, size_t max_bytes);
 // The first key behind all that start with `prefix`: writes strlen(prefix) + 1 bytes, or 2 for "".
 void store_prefix_end(const char *prefix, char *out);
 
-// --- store_watch.c
-// ------------------------------------------------------------------------------------- Tells the
-// watches what a durable transaction changed.
+// --- store_watch.c -------------------------------------------------------------------------------
+// Tells the watches what a durable transaction changed.
 void store_watch_announce(struct store *store, const struct store_request *request);
 // Frees all watches.
 void store_watch_end(struct store *store);
@@ -137,9 +136,8 @@ void store_worker_end(struct store *store);
 // Loop side: answers a batch, calls back and frees. `context` is the batch's first request.
 void store_on_answers(void *context);
 
-// --- store_folder.c
-// --------------------------------------------------------------------------------------- Makes the
-// folder when needed and locks it. Errors: RM_ERR_BUSY (names the process that holds it),
+// --- store_folder.c ------------------------------------------------------------------------------
+// Makes the folder when needed and locks it. Errors: RM_ERR_BUSY (names the process that holds it),
 // RM_ERR_PERMISSION, RM_ERR_NO_SPACE, RM_ERR_IO.
 RM_NODISCARD enum rm_err store_folder_lock(const char *folder, int *lock, struct rm_error *error);
 void store_folder_unlock(int lock);

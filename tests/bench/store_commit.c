@@ -43,8 +43,7 @@ static void die(const char *what, const char *why)
     exit(1);
 }
 
-// --- The machine's own rate.
-// ---------------------------------------------------------------------------
+// --- The machine's own rate. ---------------------------------------------------------------------
 
 static void measure_disk(const char *folder, double seconds, bool overwrites)
 {
@@ -75,8 +74,7 @@ static void measure_disk(const char *folder, double seconds, bool overwrites)
            (double)count / elapsed);
 }
 
-// --- The store.
-// ----------------------------------------------------------------------------------------
+// --- The store. ----------------------------------------------------------------------------------
 
 static void commit_next(struct flight *flight);
 
