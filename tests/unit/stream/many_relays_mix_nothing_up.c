@@ -27,8 +27,8 @@ static void two_hundred_relays_in_one_loop(void **state)
         one->loop = crowd.loop;
         streams_tcp(crowd.loop, &one->left_stream, &one->a);
         streams_tcp(crowd.loop, &one->b, &one->right_stream);
-        one->left.send_bytes = i * 997U;
-        one->right.send_bytes = (RELAY_COUNT - i) * 1009U;
+        one->left.send_bytes = i * 499U;
+        one->right.send_bytes = (RELAY_COUNT - i) * 503U;
         one->left.read_bytes = i % 7 * 1000;
         one->right.read_bytes = i % 5 * 3000;
         relayed_relay(one, &relayed_no_limits);
@@ -40,11 +40,11 @@ static void two_hundred_relays_in_one_loop(void **state)
         struct relayed *one = &crowd.all[i];
         assert_int_equal(one->done, 1);
         assert_int_equal(one->result.error, RM_OK);
-        assert_int_equal(one->right.received_bytes, i * 997U);
-        assert_int_equal(one->left.received_bytes, (RELAY_COUNT - i) * 1009U);
+        assert_int_equal(one->right.received_bytes, i * 499U);
+        assert_int_equal(one->left.received_bytes, (RELAY_COUNT - i) * 503U);
         sum += one->result.a_to_b_bytes + one->result.b_to_a_bytes;
     }
-    assert_true(sum > 30000000);
+    assert_true(sum > 15000000);
 }
 
 int main(void)

@@ -67,9 +67,11 @@ static inline void party_receive(struct party *party)
             return;
         }
         assert_in_range(length, 1, capacity);
-        for (size_t i = 0; i < length; i++) {
-            assert_int_equal(bytes[i], party_byte(party->received_bytes + i));
+        size_t right = 0;
+        while (right < length && bytes[right] == party_byte(party->received_bytes + right)) {
+            right++;
         }
+        assert_int_equal(right, length);
         party->received_bytes += length;
         budget -= budget == SIZE_MAX ? 0 : length;
     }
@@ -199,7 +201,7 @@ static inline void streams_memory(struct loop *loop, struct stream **a, struct s
 static inline void loop_finish(struct loop *loop)
 {
     // A test that waits for what never comes shall say where.
-    alarm(30);
+    alarm(90);
     loop_stop(loop);
     loop_run(loop);
     alarm(0);

@@ -116,7 +116,7 @@ static void a_lack_of_memory_on_the_way_only_delays(void **state)
         relayed_relay(&relayed, &relayed_no_limits);
         party_start(&relayed.left, relayed.left_stream);
         party_start(&relayed.right, relayed.right_stream);
-        alarm(30);
+        alarm(90);
         rm_alloc_fail_at(n);
         loop_stop(relayed.loop);
         loop_run(relayed.loop);
