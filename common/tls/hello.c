@@ -145,6 +145,9 @@ int tls_hello_on_client(WOLFSSL *ssl, int *alert, void *context)
 {
     struct tls_session *session = wolfSSL_GetIOReadCtx(ssl);
     (void)context;
+    if (session->handshake == NULL) {
+        return HELLO_FATAL; // renegotiation does not exist
+    }
     return hello_check_sni(session, alert) && hello_check_alpn(session, alert) ? HELLO_OK
                                                                                : HELLO_FATAL;
 }

@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "base/alloc.h"
 #include "base/clock.h"
 
 // What the judging end must say.
@@ -207,6 +208,38 @@ static void revoked_lineage(void **state)
     trust_unref(trust);
 }
 
+// Our own examination ignores certificates that take no part; wolfSSL does not like an expired one
+// among them, and its word stands.
+static void refusal_by_the_library_alone_stands(void **state)
+{
+    const struct world *world = *state;
+    struct private_key *stray_key = NULL;
+    struct private_key *key = NULL;
+    struct tls_identity *identity = NULL;
+    uint8_t *stray = NULL;
+    size_t stray_length = 0;
+    struct authority_request request = {.trust_domain = "td.test",
+                                        .common_name = "Old intermediate",
+                                        .not_before_s = clock_wall_s() - 20 * PKI_DAY_S,
+                                        .not_after_s = clock_wall_s() - 10 * PKI_DAY_S,
+                                        .serial = {0x11, 1, 2, 3}};
+    const uint8_t *spki = NULL;
+    size_t spki_length = 0;
+    assert_int_equal(key_generate(&stray_key), RM_OK);
+    key_spki(stray_key, &spki, &spki_length);
+    assert_int_equal(issue_intermediate(world->authority.root_issuer, spki, spki_length, &request,
+                                        &stray, &stray_length),
+                     RM_OK);
+    struct chain chain =
+        pki_chain(&world->authority, &(struct pki_recipe){.spiffe_id = WORLD_CLIENT_ID}, &key);
+    assert_int_equal(chain_append(&chain, stray, stray_length), RM_OK);
+    assert_int_equal(tls_identity_new(&chain, key, &identity, NULL), RM_OK);
+    both_refuse(world, identity, &(struct judgement){"expired", RM_ERR_EXPIRED, 45, "wolfSSL"});
+    rm_free(stray);
+    key_unref(stray_key);
+    key_unref(key);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -220,6 +253,7 @@ int main(void)
         cmocka_unit_test(server_with_another_identity),
         cmocka_unit_test(empty_expectation_expects_nobody),
         cmocka_unit_test(revoked_lineage),
+        cmocka_unit_test(refusal_by_the_library_alone_stands),
     };
     return cmocka_run_group_tests(tests, world_setup, world_teardown);
 }
