@@ -15,6 +15,7 @@ struct bucket {
     struct list node;   // in rate->recent
     double level;       // requests that may still pass
     uint64_t filled_ms; // when level was right
+    size_t length;      // of source
     char source[];      // key
 };
 
@@ -43,7 +44,7 @@ struct rate *rate_new(double per_s, double burst)
 
 static void drop(struct rate *rate, struct bucket *bucket)
 {
-    map_remove(rate->map, bucket->source, strlen(bucket->source));
+    map_remove(rate->map, bucket->source, bucket->length);
     list_remove(&bucket->node);
     rm_free(bucket);
 }
@@ -76,6 +77,7 @@ static struct bucket *add(struct rate *rate, const char *source, uint64_t now_ms
     if (bucket == NULL) {
         return NULL;
     }
+    bucket->length = length;
     memcpy(bucket->source, source, length + 1);
     bucket->level = rate->burst;
     bucket->filled_ms = now_ms;
