@@ -63,6 +63,7 @@ static void lookup_on_cares(void *context, int status, int timeouts, struct ares
     (void)timeouts;
     struct resolver_lookup *lookup = context;
     lookup->is_at_cares = false;
+    lookup->resolver->asking_count--;
     if (lookup->is_answered) {
         lookup_free_if_done(lookup);
     } else {
@@ -134,7 +135,9 @@ static struct resolver_lookup *lookup_new(struct resolver *resolver, uint16_t po
 static void lookup_ask_cares(struct resolver_lookup *lookup, const char *name)
 {
     const struct ares_addrinfo_hints hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
+    resolver_channel_refresh(lookup->resolver);
     lookup->is_at_cares = true;
+    lookup->resolver->asking_count++;
     ares_getaddrinfo(lookup->resolver->channel, name, NULL, &hints, lookup_on_cares, lookup);
     resolver_channel_rearm(lookup->resolver);
 }

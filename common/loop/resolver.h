@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //
 // Names to addresses through c-ares, asynchronously on a loop. Reads the system's configuration
-// (resolv.conf, hosts). One per loop; belongs to its thread.
+// (resolv.conf, hosts), again when it has changed. One per loop; belongs to its thread.
 #pragma once
 
 #include <netinet/in.h>

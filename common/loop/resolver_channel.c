@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include <pthread.h>
+#include <sys/stat.h>
 
 #include "base/alloc.h"
 #include "loop/resolver_internal.h"
@@ -106,12 +107,8 @@ void resolver_channel_rearm(struct resolver *resolver)
     }
 }
 
-enum rm_err resolver_channel_open(struct resolver *resolver, struct rm_error *error)
+static int resolver_init_channel(struct resolver *resolver, ares_channel *out)
 {
-    static pthread_once_t library_once = PTHREAD_ONCE_INIT;
-    pthread_once(&library_once, resolver_init_library);
-
-    timer_init(&resolver->retry, resolver->loop, resolver_on_retry, resolver);
     struct ares_options options = {
         .timeout = RESOLVER_TRY_MS,
         .tries = RESOLVER_TRIES,
@@ -120,19 +117,49 @@ enum rm_err resolver_channel_open(struct resolver *resolver, struct rm_error *er
         .sock_state_cb = resolver_on_socket_state,
         .sock_state_cb_data = resolver,
     };
-    const int options_set = ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_FLAGS |
-                            ARES_OPT_EDNSPSZ | ARES_OPT_SOCK_STATE_CB;
-    int status = library_result != ARES_SUCCESS
-                     ? library_result
-                     : ares_init_options(&resolver->channel, &options, options_set);
+    return ares_init_options(out, &options,
+                             ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_FLAGS |
+                                 ARES_OPT_EDNSPSZ | ARES_OPT_SOCK_STATE_CB);
+}
+
+static struct timespec resolver_configuration_time(void)
+{
+    struct stat found = {0};
+    // Without the file c-ares has its defaults, and the time is zero.
+    (void)stat(RESOLVER_CONFIGURATION, &found);
+    return found.st_mtim;
+}
+
+enum rm_err resolver_channel_open(struct resolver *resolver, struct rm_error *error)
+{
+    static pthread_once_t library_once = PTHREAD_ONCE_INIT;
+    pthread_once(&library_once, resolver_init_library);
+
+    timer_init(&resolver->retry, resolver->loop, resolver_on_retry, resolver);
+    resolver->read = resolver_configuration_time();
+    int status = library_result;
+    if (status == ARES_SUCCESS) {
+        status = resolver_init_channel(resolver, &resolver->channel);
+    }
     if (status != ARES_SUCCESS) {
-        enum rm_err code = status == ARES_ENOMEM ? RM_ERR_NO_MEMORY : RM_ERR_IO;
-        return rm_error_set(error, code,
-                            "cannot read the system's name service configuration "
-                            "(/etc/resolv.conf): %s",
-                            ares_strerror(status));
+        return rm_error_set(error, status == ARES_ENOMEM ? RM_ERR_NO_MEMORY : RM_ERR_IO,
+                            "cannot read the system's name service configuration (%s): %s",
+                            RESOLVER_CONFIGURATION, ares_strerror(status));
     }
     return RM_OK;
+}
+
+void resolver_channel_refresh(struct resolver *resolver)
+{
+    struct timespec written = resolver_configuration_time();
+    ares_channel fresh;
+    if ((written.tv_sec == resolver->read.tv_sec && written.tv_nsec == resolver->read.tv_nsec) ||
+        resolver->asking_count > 0 || resolver_init_channel(resolver, &fresh) != ARES_SUCCESS) {
+        return;
+    }
+    resolver->read = written;
+    ares_destroy(resolver->channel);
+    resolver->channel = fresh;
 }
 
 void resolver_channel_close(struct resolver *resolver)

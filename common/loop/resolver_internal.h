@@ -6,9 +6,11 @@
 #pragma once
 
 #include <ares.h>
+#include <time.h>
 
 #include "loop/resolver.h"
 
+#define RESOLVER_CONFIGURATION "/etc/resolv.conf"
 #define RESOLVER_TRY_MS 1500    // first wait for one server; c-ares doubles it for the second round
 #define RESOLVER_TRIES 2        // rounds over all servers
 #define RESOLVER_UDP_BYTES 1232 // largest answer that fits any path in one piece; beyond it: TCP
@@ -17,8 +19,10 @@ struct resolver {
     struct loop *loop;    // it belongs to
     ares_channel channel; // c-ares's own; NULL once closing
     struct list sockets;  // struct resolver_socket
+    struct timespec read; // when the configuration that the channel knows was written
     struct timer retry;   // when c-ares wants to look at its time-outs
     struct list lookups;  // struct resolver_lookup, until each is answered and let go by c-ares
+    size_t asking_count;  // of these: c-ares will still call back
     struct deferred gone; // frees the resolver once closed and without look-ups
 };
 
@@ -39,6 +43,9 @@ struct resolver_lookup {
 };
 
 RM_NODISCARD enum rm_err resolver_channel_open(struct resolver *resolver, struct rm_error *error);
+// Reads the system's configuration again if it has changed and nothing is being asked. When it
+// cannot be read, the old one stays.
+void resolver_channel_refresh(struct resolver *resolver);
 // c-ares calls back for everything that is pending.
 void resolver_channel_close(struct resolver *resolver);
 // After each call into c-ares: sets the timer to its next time-out.

@@ -6,6 +6,8 @@
 
 #include <cmocka.h>
 
+#include <sys/stat.h>
+
 #include "loop/resolver_internal.h"
 #include "name_server.h"
 
@@ -125,12 +127,113 @@ static void failures_have_their_names(void **state)
     assert_int_not_equal(question.result, RM_OK);
 }
 
+int __real_stat(const char *path, struct stat *out);
+int __wrap_stat(const char *path, struct stat *out);
+int __real_ares_init_options(ares_channel *channel, struct ares_options *options, int mask);
+int __wrap_ares_init_options(ares_channel *channel, struct ares_options *options, int mask);
+
+static time_t written_s; // when the configuration was, as the test says; 0: as it is
+static unsigned inits;   // channels made
+static int init_status;  // of the next ones
+
+int __wrap_stat(const char *path, struct stat *out)
+{
+    int result = __real_stat(path, out);
+    if (strcmp(path, RESOLVER_CONFIGURATION) == 0 && written_s != 0) {
+        out->st_mtim = (struct timespec){.tv_sec = written_s};
+        return 0;
+    }
+    return result;
+}
+
+int __wrap_ares_init_options(ares_channel *channel, struct ares_options *options, int mask)
+{
+    inits++;
+    return init_status != ARES_SUCCESS ? init_status
+                                       : __real_ares_init_options(channel, options, mask);
+}
+
+static unsigned plain_answers;
+
+static void on_plain_answer(void *context, enum rm_err result,
+                            const struct sockaddr_storage *addresses, size_t count)
+{
+    (void)context;
+    (void)addresses;
+    plain_answers += result == RM_OK && count > 0;
+}
+
+static void ask_localhost(struct resolver *resolver)
+{
+    assert_int_equal(resolver_lookup(resolver, "localhost", 1, on_plain_answer, NULL, NULL), RM_OK);
+}
+
+static void a_changed_configuration_is_read_again(void **state)
+{
+    (void)state;
+    struct loop *loop = loop_new("resolver");
+    struct resolver *resolver = NULL;
+    struct name_server server;
+    written_s = 1000;
+    inits = 0;
+    assert_int_equal(resolver_open(loop, &resolver, NULL), RM_OK);
+    ask_localhost(resolver);
+    assert_int_equal(inits, 1);
+    written_s = 2000;
+    ask_localhost(resolver);
+    ask_localhost(resolver);
+    assert_int_equal(inits, 2);
+
+    // Not while something is being asked, and not when it cannot be read: then the old one stays.
+    written_s = 3000;
+    init_status = ARES_EFILE;
+    ask_localhost(resolver);
+    assert_int_equal(inits, 3);
+    init_status = ARES_SUCCESS;
+    name_server_open(&server, loop);
+    assert_int_equal(resolver_use_servers(resolver, server.address), RM_OK);
+    written_s = 2000;
+    assert_int_equal(resolver_lookup(resolver, "silent.test", 1, on_plain_answer, NULL, NULL),
+                     RM_OK);
+    written_s = 4000;
+    ask_localhost(resolver);
+    assert_int_equal(inits, 3);
+    resolver_close(resolver);
+    name_server_close(&server);
+    loop_stop(loop);
+    loop_run(loop);
+    loop_free(loop);
+    // Closing cancelled what was not delivered yet, but answered nothing twice.
+    assert_int_equal(plain_answers, 0);
+    written_s = 0;
+}
+
+static void an_unreadable_configuration_is_an_error(void **state)
+{
+    (void)state;
+    struct loop *loop = loop_new("resolver");
+    struct resolver *resolver = NULL;
+    struct rm_error error = {0};
+    init_status = ARES_EFILE;
+    assert_int_equal(resolver_open(loop, &resolver, &error), RM_ERR_IO);
+    assert_non_null(strstr(error.message, "/etc/resolv.conf"));
+    init_status = ARES_ENOMEM;
+    assert_int_equal(resolver_open(loop, &resolver, NULL), RM_ERR_NO_MEMORY);
+    init_status = ARES_SUCCESS;
+    assert_int_equal(loop_open_count(loop), 0);
+    loop_free(loop);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(literals_need_no_look_up),    cmocka_unit_test(localhost_is_known),
-        cmocka_unit_test(both_families_are_asked_for), cmocka_unit_test(too_many_addresses_are_cut),
+        cmocka_unit_test(literals_need_no_look_up),
+        cmocka_unit_test(localhost_is_known),
+        cmocka_unit_test(both_families_are_asked_for),
+        cmocka_unit_test(too_many_addresses_are_cut),
         cmocka_unit_test(failures_have_their_names),
+        cmocka_unit_test(a_changed_configuration_is_read_again),
+        cmocka_unit_test(an_unreadable_configuration_is_an_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
