@@ -5,6 +5,7 @@
 //   bench_store_commit [<seconds per row> [<folder>]]
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -168,6 +169,14 @@ static void measure_store(const char *folder, double seconds, size_t outstanding
     loop_free(bench.loop);
 }
 
+static int remove_one(const char *path, const struct stat *status, int flag, struct FTW *ftw)
+{
+    (void)status;
+    (void)flag;
+    (void)ftw;
+    return remove(path);
+}
+
 int main(int argc, char **argv)
 {
     static const size_t outstanding[] = {1, 50, 500};
@@ -183,6 +192,6 @@ int main(int argc, char **argv)
     for (size_t i = 0; i < sizeof(outstanding) / sizeof(outstanding[0]); i++) {
         measure_store(folder, seconds, outstanding[i]);
     }
-    printf("the stores lie in %s\n", folder);
+    nftw(folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
     return 0;
 }
