@@ -164,6 +164,7 @@ static void outbound_on_relay_done(void *context, const struct relay_result *res
 {
     struct outbound *outbound = context;
     connection_note_relay(&outbound->base, result, RELAY_B);
+    outbound->base.sent_bytes += outbound->early_length;
     outbound_free(outbound);
 }
 
