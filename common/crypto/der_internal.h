@@ -83,6 +83,8 @@ void der_put_true(struct der_writer *writer);
 void der_put_bits(struct der_writer *writer, const uint8_t *bytes, size_t length);
 // UTCTime through 2049, GeneralizedTime after (RFC 5280 4.1.2.5). Years 1950 to 9999.
 void der_put_time(struct der_writer *writer, int64_t unix_s);
+// Makes the writer fail, as if a step of its own had.
+void der_fail(struct der_writer *writer, enum rm_err result);
 // Gives the bytes to the caller (rm_free). Errors: the first failure: RM_ERR_NO_MEMORY,
 // RM_ERR_TOO_LARGE, RM_ERR_MALFORMED (a time out of range); nothing is given then.
 RM_NODISCARD enum rm_err der_finish(struct der_writer *writer, uint8_t **bytes, size_t *length);

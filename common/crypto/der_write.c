@@ -22,7 +22,7 @@ void der_writer_deinit(struct der_writer *writer)
     *writer = (struct der_writer){0};
 }
 
-static void der_fail(struct der_writer *writer, enum rm_err result)
+void der_fail(struct der_writer *writer, enum rm_err result)
 {
     if (writer->result == RM_OK) {
         writer->result = result;

@@ -11,8 +11,6 @@
 #include "identity/spiffe.h"
 
 #define DNS_NAME_MAX_CHARS 253 // RFC 1035 2.3.4, without the final dot
-#define SUBJECT_MAX_CHARS 64   // RFC 5280 A.1, ub-common-name and ub-organization-name
-#define AUTHORITY_URI_BYTES (sizeof("spiffe://") + SPIFFE_TRUST_DOMAIN_MAX_BYTES)
 
 static bool serial_is_usable(const uint8_t serial[ISSUE_SERIAL_BYTES])
 {
@@ -101,27 +99,8 @@ enum rm_err issue_leaf(const struct issuer *issuer, const struct leaf_request *r
     return profile_issue(&profile, issuer->key, der, length);
 }
 
-// The subject and the SPIFFE ID of a CA. `uri` is filled with spiffe://<trust domain>. A trust
-// domain that is longer than an organization name may be stands in the SPIFFE ID alone.
-static enum rm_err authority_name(struct profile *profile, const char *trust_domain,
-                                  const char *common_name, char uri[AUTHORITY_URI_BYTES])
-{
-    size_t length = strlen(trust_domain);
-    RM_TRY(spiffe_trust_domain_check(trust_domain, length, NULL));
-    size_t name_length = strlen(common_name);
-    if (name_length == 0 || name_length > SUBJECT_MAX_CHARS) {
-        return RM_ERR_MALFORMED;
-    }
-    snprintf(uri, AUTHORITY_URI_BYTES, "spiffe://%s", trust_domain);
-    profile->organization = length <= SUBJECT_MAX_CHARS ? trust_domain : NULL;
-    profile->common_name = common_name;
-    profile->uri = uri;
-    profile->is_ca = true;
-    return RM_OK;
-}
-
 static enum rm_err authority_fill(struct profile *profile, const struct authority_request *request,
-                                  char uri[AUTHORITY_URI_BYTES])
+                                  char uri[PROFILE_URI_BYTES])
 {
     if (!serial_is_usable(request->serial)) {
         return RM_ERR_MALFORMED;
@@ -129,13 +108,13 @@ static enum rm_err authority_fill(struct profile *profile, const struct authorit
     profile->serial = request->serial;
     profile->not_before_s = request->not_before_s;
     profile->not_after_s = request->not_after_s;
-    return authority_name(profile, request->trust_domain, request->common_name, uri);
+    return profile_name_authority(profile, request->trust_domain, request->common_name, uri);
 }
 
 enum rm_err issue_root(struct private_key *key, const struct authority_request *request,
                        uint8_t **der, size_t *length)
 {
-    char uri[AUTHORITY_URI_BYTES];
+    char uri[PROFILE_URI_BYTES];
     struct profile profile = {0};
     key_spki(key, &profile.spki, &profile.spki_length);
     RM_TRY(authority_fill(&profile, request, uri));
@@ -149,7 +128,7 @@ enum rm_err issue_intermediate(const struct issuer *root, const uint8_t *spki, s
                                const struct authority_request *request, uint8_t **der,
                                size_t *length)
 {
-    char uri[AUTHORITY_URI_BYTES];
+    char uri[PROFILE_URI_BYTES];
     struct profile profile = issue_profile(root);
     RM_TRY(authority_fill(&profile, request, uri));
     if (!root->may_issue_ca ||
@@ -163,45 +142,4 @@ enum rm_err issue_intermediate(const struct issuer *root, const uint8_t *spki, s
     profile.is_path_length_zero = true;
     profile.permitted_host = request->trust_domain;
     return profile_issue(&profile, root->key, der, length);
-}
-
-// CertificationRequestInfo (RFC 2986 4.1), then algorithm and signature.
-static enum rm_err csr_seal(const struct private_key *key, const struct profile *profile,
-                            bool has_extensions, uint8_t **der, size_t *length)
-{
-    struct der_writer writer;
-    der_writer_init(&writer, CSR_MAX_DER_BYTES);
-    size_t info = der_begin(&writer);
-    der_put_unsigned(&writer, (const uint8_t[]){0}, 1); // version 1
-    profile_put_subject(&writer, profile);
-    der_put(&writer, profile->spki, profile->spki_length);
-    size_t attributes = der_begin(&writer);
-    if (has_extensions) {
-        size_t attribute = der_begin(&writer);
-        der_put_oid(&writer, OID_EXTENSION_REQUEST);
-        size_t values = der_begin(&writer);
-        profile_put_extensions(&writer, profile);
-        der_end(&writer, values, DER_SET);
-        der_end(&writer, attribute, DER_SEQUENCE);
-    }
-    der_end(&writer, attributes, DER_CONTEXT_CONSTRUCTED);
-    der_end(&writer, info, DER_SEQUENCE);
-    return profile_seal(&writer, key, der, length);
-}
-
-enum rm_err csr_make(const struct private_key *key, uint8_t **der, size_t *length)
-{
-    struct profile profile = {0};
-    key_spki(key, &profile.spki, &profile.spki_length);
-    return csr_seal(key, &profile, false, der, length);
-}
-
-enum rm_err csr_make_authority(const struct private_key *key, const char *trust_domain,
-                               const char *common_name, uint8_t **der, size_t *length)
-{
-    char uri[AUTHORITY_URI_BYTES];
-    struct profile profile = {.is_path_length_zero = true, .permitted_host = trust_domain};
-    key_spki(key, &profile.spki, &profile.spki_length);
-    RM_TRY(authority_name(&profile, trust_domain, common_name, uri));
-    return csr_seal(key, &profile, true, der, length);
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "crypto/profile_internal.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/alloc.h"
@@ -9,6 +10,7 @@
 #include "crypto/signature_internal.h"
 
 #define KEY_ID_TRUNCATED_BYTES 20 // RFC 7093 2 (1): the leftmost 160 bits of SHA-256
+#define SUBJECT_MAX_CHARS 64      // RFC 5280 A.1, ub-common-name and ub-organization-name
 #define GENERAL_NAME_DNS (DER_CONTEXT + 2)
 #define GENERAL_NAME_URI (DER_CONTEXT + 6)
 
@@ -73,7 +75,8 @@ static void put_subject_key_id(struct der_writer *writer, const struct profile *
     struct public_key key;
     uint8_t digest[SHA256_BYTES];
     if (!public_key_read(profile->spki, profile->spki_length, &key)) {
-        return; // the issuing functions have checked it
+        der_fail(writer, RM_ERR_MALFORMED);
+        return;
     }
     sha256(key.material.bytes, key.material.length, digest);
     struct extension_place place = extension_begin(writer, OID_SUBJECT_KEY_ID, false);
@@ -229,4 +232,21 @@ enum rm_err profile_issue(const struct profile *profile, const struct private_ke
     der_writer_init(&writer, CERTIFICATE_MAX_DER_BYTES);
     put_signed_part(&writer, profile, signer);
     return profile_seal(&writer, signer, der, length);
+}
+
+enum rm_err profile_name_authority(struct profile *profile, const char *trust_domain,
+                                   const char *common_name, char uri[PROFILE_URI_BYTES])
+{
+    size_t length = strlen(trust_domain);
+    RM_TRY(spiffe_trust_domain_check(trust_domain, length, NULL));
+    size_t name_length = strlen(common_name);
+    if (name_length == 0 || name_length > SUBJECT_MAX_CHARS) {
+        return RM_ERR_MALFORMED;
+    }
+    snprintf(uri, PROFILE_URI_BYTES, "spiffe://%s", trust_domain);
+    profile->organization = length <= SUBJECT_MAX_CHARS ? trust_domain : NULL;
+    profile->common_name = common_name;
+    profile->uri = uri;
+    profile->is_ca = true;
+    return RM_OK;
 }

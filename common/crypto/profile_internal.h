@@ -12,6 +12,7 @@
 #include "crypto/certificate.h"
 #include "crypto/der_internal.h"
 #include "crypto/key.h"
+#include "identity/spiffe.h"
 
 struct profile {
     const uint8_t *serial;           // ISSUE_SERIAL_BYTES, big-endian
@@ -30,6 +31,14 @@ struct profile {
     size_t dns_count;                // of dns_names
     const char *permitted_host;      // critical URI name constraint to exactly this; NULL: none
 };
+
+// Fills in what makes a CA of `profile`: subject, SPIFFE ID, is_ca. The names are borrowed; `uri`
+// is room for spiffe://<trust domain>. A trust domain that is longer than an organization name may
+// be stands in the SPIFFE ID alone. Errors: RM_ERR_MALFORMED.
+#define PROFILE_URI_BYTES (sizeof("spiffe://") + SPIFFE_TRUST_DOMAIN_MAX_BYTES)
+RM_NODISCARD enum rm_err profile_name_authority(struct profile *profile, const char *trust_domain,
+                                                const char *common_name,
+                                                char uri[PROFILE_URI_BYTES]);
 
 // The subject as a Name.
 void profile_put_subject(struct der_writer *writer, const struct profile *profile);

@@ -11,8 +11,8 @@
 #include <wolfssl/wolfcrypt/signature.h>
 
 struct signature_scheme {
-    enum oid key;          // algorithm of the key it goes with
-    enum wc_HashType hash; // WC_HASH_TYPE_NONE: not accepted
+    enum oid key;          // algorithm of the key it goes with; OID_UNKNOWN: not accepted
+    enum wc_HashType hash; // what is signed
 };
 
 static struct signature_scheme signature_scheme_of(enum oid algorithm)
@@ -75,8 +75,7 @@ enum rm_err signature_verify(const struct public_key *key, enum oid algorithm,
                              const struct der *message, const struct der *signature)
 {
     struct signature_scheme scheme = signature_scheme_of(algorithm);
-    if (scheme.hash == WC_HASH_TYPE_NONE || scheme.key != key->algorithm ||
-        !public_key_is_accepted(key)) {
+    if (scheme.key != key->algorithm || !public_key_is_accepted(key)) {
         return RM_ERR_UNSUPPORTED;
     }
     if (message->length > WOLF_MAX_BYTES || signature->length > SIGNATURE_MAX_BYTES) {

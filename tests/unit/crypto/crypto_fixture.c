@@ -283,29 +283,38 @@ bool fixture_run(const char *command)
     return false;
 }
 
+static enum rm_err fixture_on_block(void *context, const uint8_t *der, size_t length)
+{
+    struct fixture *made = context;
+    made->der = rm_memdup(der, length);
+    made->length = length;
+    return made->der == NULL ? RM_ERR_NO_MEMORY : RM_OK;
+}
+
 struct fixture fixture_openssl(const char *name, const char *issuer, const char *extensions,
                                const char *options)
 {
     char command[1024];
-    char sign[160];
-    char file[64];
+    char sign[160] = "";
+    char text[1024];
     struct fixture made = {0};
-    if (issuer == NULL) {
-        snprintf(sign, sizeof(sign), "-signkey %s.key", name);
-    } else {
+    size_t length = 0;
+    if (issuer != NULL) {
         snprintf(sign, sizeof(sign), "-CA %s.pem -CAkey %s.key", issuer, issuer);
     }
-    snprintf(file, sizeof(file), "%s.ext", name);
-    fixture_put(file, extensions, strlen(extensions));
+    snprintf(text, sizeof(text), "[req]\ndistinguished_name=name\n[name]\n[extensions]\n%s",
+             extensions);
+    fixture_put("config", text, strlen(text));
     snprintf(command, sizeof(command),
-             "openssl ecparam -genkey -noout -name prime256v1 -out %s.key && "
-             "openssl req -new -key %s.key -subj /O=Test/CN=%s -out %s.csr && "
-             "openssl x509 -req -in %s.csr -days 1 -extfile %s.ext %s %s -out %s.pem && "
-             "openssl x509 -in %s.pem -outform DER -out %s.der",
-             name, name, name, name, name, name, sign, options, name, name, name);
+             "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 1 "
+             "-subj /O=Test/CN=%s -config config -extensions extensions -keyout %s.key -out %s.pem "
+             "%s %s",
+             name, name, name, sign, options);
     fixture_require(fixture_run(command), command);
-    snprintf(file, sizeof(file), "%s.der", name);
-    made.der = fixture_get(file, &made.length);
+    snprintf(text, sizeof(text), "%s.pem", name);
+    uint8_t *pem = fixture_get(text, &length);
+    fixture_ok(pem_each(pem, length, fixture_on_block, &made, NULL), "pem_each");
+    rm_free(pem);
     fixture_finish(&made, false);
     return made;
 }

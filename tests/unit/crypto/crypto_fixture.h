@@ -61,7 +61,7 @@ uint8_t *fixture_get(const char *name, size_t *length);
 bool fixture_run(const char *command);
 // A certificate made by openssl in the open folder: subject O=Test, CN=<name>, P-256, one day.
 // `issuer` names one made before; NULL: self-signed. `extensions` are lines of an openssl
-// configuration. `options` are more arguments of "openssl x509 -req"; may be "". The result has no
+// configuration. `options` are more arguments of "openssl req"; may be "". The result has no
 // key and no issuer.
 struct fixture fixture_openssl(const char *name, const char *issuer, const char *extensions,
                                const char *options);

@@ -49,8 +49,8 @@ static void assert_forms(const char *generate, enum key_kind kind, bool has_trad
         key_id(key, id);
         assert_memory_equal(id, id_of_spki, KEY_ID_BYTES);
         fixture_put("ours.der", key_pkcs8(key)->bytes, key_pkcs8(key)->length);
-        assert_true(fixture_run("openssl pkey -inform DER -in ours.der -check -noout && "
-                                "openssl pkey -inform DER -in ours.der -pubout -outform DER "
+        assert_true(i > 0 || fixture_run("openssl pkey -inform DER -in ours.der -check -noout"));
+        assert_true(fixture_run("openssl pkey -inform DER -in ours.der -pubout -outform DER "
                                 "-out again.der && cmp again.der public.der"));
         key_unref(key);
     }

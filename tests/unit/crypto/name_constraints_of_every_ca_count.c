@@ -189,11 +189,11 @@ static void names_of_intermediates_are_limited_too(void **state)
 static void hosts_in_disguise_are_not_judged(void **state)
 {
     (void)state;
-    static const char *const uris[] = {"http://x@bad.org/", "http://bad.org:80/",
-                                       "http://[bad.org]/", "http://good.org@bad.org/",
+    static const char *const uris[] = {"http://x@example.net/", "http://example.net:80/",
+                                       "http://[example.net]/", "http://example.com@example.net/",
                                        "urn:uuid:1"};
     fixture_folder_open();
-    struct fixture root = fixture_openssl("root", NULL, CA LIMIT("excluded;URI:bad.org"), "");
+    struct fixture root = fixture_openssl("root", NULL, CA LIMIT("excluded;URI:example.net"), "");
     for (size_t i = 0; i < sizeof(uris) / sizeof(uris[0]); i++) {
         char extensions[200];
         snprintf(extensions, sizeof(extensions), CA "subjectAltName=URI:%s\n", uris[i]);
