@@ -53,7 +53,8 @@ enum rm_err process_harden(struct rm_error *error)
     }
     RM_TRY(harden_limits(error));
     umask(077);
-    if (signal(SIGPIPE, SIG_IGN) == SIG_ERR) {
+    const struct sigaction ignore = {.sa_handler = SIG_IGN};
+    if (sigaction(SIGPIPE, &ignore, NULL) != 0) {
         return rm_error_set_errno(error, errno, "ignoring SIGPIPE was refused");
     }
     return RM_OK;

@@ -162,6 +162,6 @@ enum rpc_status rpc_status_parse(const char *text)
     if (length == 0 || length > 2 || strspn(text, "0123456789") != length) {
         return RPC_UNKNOWN;
     }
-    int number = atoi(text);
+    long number = strtol(text, NULL, 10);
     return number <= RPC_UNAUTHENTICATED ? (enum rpc_status)number : RPC_UNKNOWN;
 }
