@@ -113,6 +113,13 @@ def test_more_calls_at_once_than_streams(stub):
     assert [call.result() for call in calls] == [b"%d" % i for i in range(500)]
 
 
+def test_thousands_of_calls_are_no_flood(stub):
+    """grpcio sends more control frames than calls; at full speed that is not an attack."""
+    for _ in range(30):
+        calls = [stub.unary.future(b"x", timeout=WAIT_S) for _ in range(200)]
+        assert all(call.result() == b"x" for call in calls)
+
+
 def test_a_hundred_streams_open_together(stub):
     queues = [queue.Queue() for _ in range(100)]
     calls = [stub.chat(iter(q.get, None), timeout=WAIT_S) for q in queues]

@@ -123,13 +123,65 @@ static void a_busy_but_honest_peer_is_served(void **state)
     world_free(world);
 }
 
+static void answer_at_once(struct world *world, void *tap)
+{
+    (void)world;
+    tap_respond(tap, true);
+}
+
+// As grpcio does: two WINDOW_UPDATEs beside each request, and a reset where its last byte and our
+// answer cross.
+static bool many_honest_requests(void *context)
+{
+    struct world *world = context;
+    static const uint8_t increment[] = {0, 0, 0, 5};
+    static const uint8_t no_error[4];
+    if (world->count == 0) {
+        raw_preface(world);
+    } else if (world->server.tap_count < world->count ||
+               world->server.taps[world->count - 1].close_count == 0) {
+        return false; // an honest client keeps to the count of streams
+    }
+    for (int i = 0; i < 10; i++) {
+        uint32_t id = (uint32_t)(2 * world->count++ + 1);
+        raw_request(world, id, true);
+        raw_frame(world, FRAME_WINDOW_UPDATE, 0, id, increment, 4);
+        raw_frame(world, FRAME_WINDOW_UPDATE, 0, 0, increment, 4);
+        if (world->count % 10 == 0 && world->count > 10) {
+            raw_frame(world, FRAME_RST_STREAM, 0, id - 38, no_error, 4);
+        }
+    }
+    return world->count == 2000;
+}
+
+static bool all_answered(void *context)
+{
+    struct world *world = context;
+    return world->server.tap_count == 2000 && world->server.taps[1999].close_count == 1;
+}
+
+static void thousands_of_calls_are_no_flood(void **state)
+{
+    (void)state;
+    struct world *world = world_new_raw(true, 1 << 20);
+    world->server.habits.on_end = answer_at_once;
+    world_run(world, (const scenario_step_fn[]){many_honest_requests, all_answered, NULL});
+    assert_int_equal(world->server.reason, RM_ERR_CANCELLED); // the fixture's own end
+    world_free(world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(pings),          cmocka_unit_test(pings_whose_answers_are_not_read),
-        cmocka_unit_test(settings),       cmocka_unit_test(priorities),
-        cmocka_unit_test(window_updates), cmocka_unit_test(empty_bodies),
-        cmocka_unit_test(continuations),  cmocka_unit_test(a_busy_but_honest_peer_is_served),
+        cmocka_unit_test(pings),
+        cmocka_unit_test(pings_whose_answers_are_not_read),
+        cmocka_unit_test(settings),
+        cmocka_unit_test(priorities),
+        cmocka_unit_test(window_updates),
+        cmocka_unit_test(empty_bodies),
+        cmocka_unit_test(continuations),
+        cmocka_unit_test(a_busy_but_honest_peer_is_served),
+        cmocka_unit_test(thousands_of_calls_are_no_flood),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -42,7 +42,10 @@ static void tap_on_data(void *context, const uint8_t *bytes, size_t length)
 {
     struct tap *tap = context;
     assert_int_equal(tap->close_count, 0);
-    tap->body = realloc(tap->body, tap->body_length + length + 1);
+    if (tap->body_length + length > tap->body_capacity) {
+        tap->body_capacity = 2 * (tap->body_length + length);
+        tap->body = realloc(tap->body, tap->body_capacity);
+    }
     memcpy(tap->body + tap->body_length, bytes, length);
     tap->body_length += length;
     if (habits_of(tap)->consumes) {

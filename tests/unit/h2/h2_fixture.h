@@ -40,6 +40,7 @@ struct tap {
     char trailers[4096];      // the same
     uint8_t *body;            // received
     size_t body_length;       // of body
+    size_t body_capacity;     // allocated for it
     int head_count;           // on_headers calls without is_trailer
     int trailer_count;        // and with
     int end_count;            // on_end calls
