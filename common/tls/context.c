@@ -24,7 +24,7 @@ static bool context_alpn_is_valid(const char *name)
 static enum rm_err context_copy_alpn(struct tls_context *context, const char *const *alpn,
                                      size_t count, struct rm_error *error)
 {
-    if (count == 0 || count > TLS_ALPN_MAX) {
+    if ((count == 0 && context->is_alpn_required) || count > TLS_ALPN_MAX) {
         return rm_error_set(error, RM_ERR_CONFIG, "1 to %d application protocols, not %zu",
                             TLS_ALPN_MAX, count);
     }

@@ -48,7 +48,7 @@ static enum rm_err hello_use_alpn(struct tls_session *session,
         }
     }
     if (count == 0) {
-        return RM_ERR_CONFIG;
+        return context->is_alpn_required ? RM_ERR_CONFIG : RM_OK;
     }
     int used = wolfSSL_UseALPN(session->ssl, list.text, (unsigned int)list.length,
                                WOLFSSL_ALPN_FAILED_ON_MISMATCH);

@@ -118,8 +118,8 @@ struct tls_spiffe_profile {
     struct tls_identity *identity; // shown to the peer; referenced; NULL only for a client that
                                    // has none yet (token bootstrap)
     struct trust_snapshot *trust;  // whose roots count; referenced
-    const char *const *alpn;       // offered or accepted; at least one; copied
-    size_t alpn_count;
+    const char *const *alpn;       // offered or accepted; copied
+    size_t alpn_count;             // 0 only where ALPN is not required: offers are then ignored
     bool is_alpn_required; // absent ALPN is refused (tunnel port, control plane)
     // Server: false only for the control-plane port, where bootstrap comes without one.
     bool is_client_certificate_required;
