@@ -25,6 +25,9 @@ static void *loop_thread_main(void *context)
     thread->init_result = result;
     sem_post(&thread->started);
     if (result != RM_OK) {
+        // What init opened and closed again still needs turns of the loop to be gone.
+        loop_stop(thread->loop);
+        loop_run(thread->loop);
         return NULL;
     }
     loop_run(thread->loop);
