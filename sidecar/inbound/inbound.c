@@ -158,8 +158,9 @@ static void start_relay(struct inbound *inbound, struct stream *target)
         .from_a = {inbound->preface + inbound->preface_consumed,
                    inbound->preface_length - inbound->preface_consumed},
     };
+    // The application's own log knows this connection by our end's port; a Unix socket has none.
     const struct stream_address *local = stream_local(target);
-    if (local != NULL) {
+    if (local != NULL && local->address.ss_family != AF_UNIX) {
         inbound->base.application = *local;
     }
     if (relay_start(inbound->tunnel, target, &options, inbound_on_relay_done, inbound,
