@@ -120,7 +120,7 @@ struct tls_spiffe_profile {
     struct trust_snapshot *trust;  // whose roots count; referenced
     const char *const *alpn;       // offered or accepted; copied
     size_t alpn_count;             // 0 only where ALPN is not required: offers are then ignored
-    bool is_alpn_required; // absent ALPN is refused (tunnel port, control plane)
+    bool is_alpn_required;         // absent ALPN is refused (tunnel port, control plane)
     // Server: false only for the control-plane port, where bootstrap comes without one.
     bool is_client_certificate_required;
     bool is_sni_strict;           // server: absent or unknown SNI is refused
