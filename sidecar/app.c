@@ -156,18 +156,15 @@ static void app_on_reloaded(void *context, enum rm_err result, const struct rm_e
 {
     struct app *app = context;
     struct sidecar_config *config = app->next;
-    struct rm_error admin_error = {0};
     app->next = NULL;
     if (result != RM_OK) {
+        admin_undo(app->admin);
         log_error(LOG_CONFIG, "reload_refused", LOG_STR("error", rm_error_message(error)),
                   LOG_STR("text", "the configuration before it stays in force"));
         sidecar_config_unref(config);
         return;
     }
-    if (admin_configure(app->admin, config, &admin_error) != RM_OK) {
-        log_error(LOG_CONFIG, "health_or_metrics_not_moved",
-                  LOG_STR("error", rm_error_message(&admin_error)));
-    }
+    admin_commit(app->admin);
     sidecar_config_unref(app->config);
     app->config = config;
     apply_log(config);
@@ -228,10 +225,14 @@ static void reload(struct app *app)
         result = check_unchangeable(app, config, &error);
     }
     if (result == RM_OK) {
+        result = admin_prepare(app->admin, config, &error);
+    }
+    if (result == RM_OK) {
         snapshot = make_snapshot(app, config);
         result = snapshot != NULL ? RM_OK : rm_error_set(&error, RM_ERR_NO_MEMORY, "out of memory");
     }
     if (result != RM_OK) {
+        admin_undo(app->admin);
         log_error(LOG_CONFIG, "reload_refused", LOG_STR("error", rm_error_message(&error)),
                   LOG_STR("text", "the configuration before it stays in force"));
         sidecar_config_unref(config);

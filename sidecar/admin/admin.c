@@ -8,8 +8,10 @@
 #include "stream/socket.h"
 
 struct door {
-    struct listener *listener;     // open; NULL: none
-    struct stream_address address; // as configured
+    struct listener *listener;          // open; NULL: none
+    struct stream_address address;      // as configured
+    struct listener *next;              // of the configuration that is being prepared; NULL: none
+    struct stream_address next_address; // its
 };
 
 struct admin {
@@ -76,32 +78,67 @@ static void metrics_on_accept(void *context, struct stream *stream)
     http1_server_accept(admin->exporter, stream);
 }
 
-// Opens the new address before the old one closes.
-static enum rm_err move_door(struct admin *admin, struct door *door,
-                             const struct stream_address *address, listener_fn on_accept,
-                             struct rm_error *error)
+// Opens the new address while the old one stays open.
+static enum rm_err door_prepare(struct admin *admin, struct door *door,
+                                const struct stream_address *address, listener_fn on_accept,
+                                struct rm_error *error)
 {
-    struct listener *opened = NULL;
     struct listener_options options = {
         .address = *address, .unix_mode = 0600, .unix_uid = -1, .unix_gid = -1};
     if (door->listener != NULL && socket_address_equal(&door->address, address)) {
         return RM_OK;
     }
-    RM_TRY(listener_open(admin->loop, &options, on_accept, admin, &opened, error));
-    if (door->listener != NULL) {
-        listener_close(door->listener, false);
-    }
-    door->listener = opened;
-    door->address = *address;
+    RM_TRY(listener_open(admin->loop, &options, on_accept, admin, &door->next, error));
+    door->next_address = *address;
     return RM_OK;
 }
 
-enum rm_err admin_configure(struct admin *admin, const struct sidecar_config *config,
-                            struct rm_error *error)
+static void door_commit(struct door *door)
 {
-    RM_TRY(move_door(admin, &admin->health_door, &config->health_address, health_on_accept, error));
-    return move_door(admin, &admin->metrics_door, &config->metrics_address, metrics_on_accept,
-                     error);
+    if (door->next == NULL) {
+        return;
+    }
+    if (door->listener != NULL) {
+        listener_close(door->listener, false);
+    }
+    door->listener = door->next;
+    door->address = door->next_address;
+    door->next = NULL;
+}
+
+static void door_undo(struct door *door)
+{
+    if (door->next != NULL) {
+        listener_close(door->next, false);
+        door->next = NULL;
+    }
+}
+
+enum rm_err admin_prepare(struct admin *admin, const struct sidecar_config *config,
+                          struct rm_error *error)
+{
+    enum rm_err result =
+        door_prepare(admin, &admin->health_door, &config->health_address, health_on_accept, error);
+    if (result == RM_OK) {
+        result = door_prepare(admin, &admin->metrics_door, &config->metrics_address,
+                              metrics_on_accept, error);
+    }
+    if (result != RM_OK) {
+        admin_undo(admin);
+    }
+    return result;
+}
+
+void admin_commit(struct admin *admin)
+{
+    door_commit(&admin->health_door);
+    door_commit(&admin->metrics_door);
+}
+
+void admin_undo(struct admin *admin)
+{
+    door_undo(&admin->health_door);
+    door_undo(&admin->metrics_door);
 }
 
 enum rm_err admin_open(struct loop *loop, const struct sidecar_config *config,
@@ -119,18 +156,20 @@ enum rm_err admin_open(struct loop *loop, const struct sidecar_config *config,
     admin->health = http1_server_new(loop, health_on_request, admin);
     admin->exporter = http1_server_new(loop, metrics_on_request, admin);
     enum rm_err result = admin->health != NULL && admin->exporter != NULL
-                             ? admin_configure(admin, config, error)
+                             ? admin_prepare(admin, config, error)
                              : rm_error_set(error, RM_ERR_NO_MEMORY, "out of memory");
     if (result != RM_OK) {
         admin_close(admin);
         return result;
     }
+    admin_commit(admin);
     *out = admin;
     return RM_OK;
 }
 
 void admin_close(struct admin *admin)
 {
+    admin_undo(admin);
     if (admin->health_door.listener != NULL) {
         listener_close(admin->health_door.listener, false);
     }

@@ -20,7 +20,10 @@ typedef bool (*admin_ready_fn)(void *context, char reason[ADMIN_REASON_BYTES]);
 RM_NODISCARD enum rm_err admin_open(struct loop *loop, const struct sidecar_config *config,
                                     struct metrics *metrics, admin_ready_fn is_ready, void *context,
                                     struct admin **out, struct rm_error *error);
-// Moves the listeners where the new configuration wants them; on an error the old ones stay.
-RM_NODISCARD enum rm_err admin_configure(struct admin *admin, const struct sidecar_config *config,
-                                         struct rm_error *error);
+// A reload in two phases: prepare opens what is new beside the old, or changes nothing; commit
+// closes what is gone, undo what is new.
+RM_NODISCARD enum rm_err admin_prepare(struct admin *admin, const struct sidecar_config *config,
+                                       struct rm_error *error);
+void admin_commit(struct admin *admin);
+void admin_undo(struct admin *admin);
 void admin_close(struct admin *admin);

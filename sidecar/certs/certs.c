@@ -127,10 +127,15 @@ enum rm_err certs_start(struct loop *loop, struct resolver *resolver, struct sid
         result = state_dir_read(config->control.state_dir, config->control.trust_domain,
                                 &certs->state, error);
     }
+    if (result == RM_OK && is_by_files(certs)) {
+        result = certs_files_start(certs, error);
+    }
     if (result == RM_OK) {
         result = timer_start(&certs->timer, 0);
     }
     if (result != RM_OK) {
+        tls_identity_unref(certs->identity);
+        trust_unref(certs->trust);
         state_dir_deinit(&certs->state);
         sidecar_config_unref(certs->config);
         rm_free(certs);

@@ -59,5 +59,7 @@ void certs_finish_stop(struct certs *certs);
 // One attempt to get a certificate from the control plane; ends in certs_adopt or
 // certs_note_failure.
 void certs_control_attempt(struct certs *certs);
-// Reads the files if they changed.
+// Reads the files for the first time: here a fault is an error of the start.
+RM_NODISCARD enum rm_err certs_files_start(struct certs *certs, struct rm_error *error);
+// Reads the files if they changed; a fault keeps the identity in force.
 void certs_files_look(struct certs *certs);

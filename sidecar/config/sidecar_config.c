@@ -13,6 +13,7 @@ static const char *const log_levels[] = {"debug", "info", "warn", "error", NULL}
 static const char *const log_formats[] = {"auto", "text", "json", NULL};
 static const char *const access_logs[] = {"off", "errors", "all", NULL};
 
+#define LISTEN_ADDRESSES_MAX 1024 // each costs a descriptor in every worker
 #define SECOND INT64_C(1000)
 #define DAY (86400 * SECOND)
 
@@ -356,6 +357,48 @@ static enum rm_err check_one_outbound(const struct sidecar_config *config,
     return parse_mode(config, outbound, error);
 }
 
+// One address, one meaning: the later of two listeners would never see a connection.
+struct listen_check {
+    const struct stream_address *seen[LISTEN_ADDRESSES_MAX]; // borrowed from the configuration
+    size_t count;                                            // of seen
+};
+
+static enum rm_err check_listen(const struct sidecar_config *config, struct listen_check *check,
+                                const struct stream_address *address, struct config_place place,
+                                struct rm_error *error)
+{
+    char text[STREAM_ADDRESS_TEXT_BYTES];
+    stream_address_text(address, text);
+    if (check->count == LISTEN_ADDRESSES_MAX) {
+        return config_fail(error, config->path, place, "more than %d addresses to listen on",
+                           LISTEN_ADDRESSES_MAX);
+    }
+    for (size_t i = 0; i < check->count; i++) {
+        if (socket_address_equal(check->seen[i], address)) {
+            return config_fail(error, config->path, place, "%s is listened on twice", text);
+        }
+    }
+    check->seen[check->count++] = address;
+    return RM_OK;
+}
+
+static enum rm_err check_listens(const struct sidecar_config *config, struct rm_error *error)
+{
+    struct listen_check check = {.count = 0};
+    const struct sidecar_edge *edges = config->edges.items;
+    const struct sidecar_outbound *outbound = config->outbound.items;
+    RM_TRY(check_listen(config, &check, &config->health_address, no_place, error));
+    RM_TRY(check_listen(config, &check, &config->metrics_address, no_place, error));
+    RM_TRY(check_listen(config, &check, &config->inbound_address, no_place, error));
+    for (size_t i = 0; i < config->edges.count; i++) {
+        RM_TRY(check_listen(config, &check, &edges[i].listen_address, edges[i].place, error));
+    }
+    for (size_t i = 0; i < config->outbound.count; i++) {
+        RM_TRY(check_listen(config, &check, &outbound[i].listen_address, outbound[i].place, error));
+    }
+    return RM_OK;
+}
+
 static enum rm_err check_all(struct sidecar_config *config, struct rm_error *error)
 {
     RM_TRY(check_identity(config, error));
@@ -366,7 +409,8 @@ static enum rm_err check_all(struct sidecar_config *config, struct rm_error *err
     }
     RM_TRY(socket_address_parse(config->inbound_listen, &config->inbound_address, error));
     RM_TRY(socket_address_parse(config->health_listen, &config->health_address, error));
-    return socket_address_parse(config->metrics_listen, &config->metrics_address, error);
+    RM_TRY(socket_address_parse(config->metrics_listen, &config->metrics_address, error));
+    return check_listens(config, error);
 }
 
 enum rm_err sidecar_config_read(const char *path, struct sidecar_config **out,

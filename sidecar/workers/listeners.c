@@ -106,10 +106,11 @@ static struct door *find_door(const struct listeners *listeners, enum door_kind 
     return NULL;
 }
 
-static enum rm_err want_door(struct listeners *listeners, enum door_kind kind,
+static enum rm_err want_door(void *context, enum door_kind kind,
                              const struct stream_address *address, int unix_mode,
                              struct rm_error *error)
 {
+    struct listeners *listeners = context;
     bool is_unix = address->address.ss_family == AF_UNIX;
     if (is_unix && listeners->worker->index > 0) {
         return RM_OK; // a path has one listener: the first worker's
@@ -146,22 +147,78 @@ static enum rm_err want_door(struct listeners *listeners, enum door_kind kind,
     return RM_OK;
 }
 
-static enum rm_err want_all(struct listeners *listeners, struct sidecar_config *config,
-                            struct rm_error *error)
+// Every address that a configuration listens on.
+typedef enum rm_err (*address_fn)(void *context, enum door_kind kind,
+                                  const struct stream_address *address, int unix_mode,
+                                  struct rm_error *error);
+
+static enum rm_err visit_addresses(const struct sidecar_config *config, address_fn visit,
+                                   void *context, struct rm_error *error)
 {
     if (config->services.count > 0) {
-        RM_TRY(want_door(listeners, DOOR_TUNNEL, &config->inbound_address, 0, error));
+        RM_TRY(visit(context, DOOR_TUNNEL, &config->inbound_address, 0, error));
     }
     const struct sidecar_edge *edges = config->edges.items;
     for (size_t i = 0; i < config->edges.count; i++) {
-        RM_TRY(want_door(listeners, DOOR_EDGE, &edges[i].listen_address, 0, error));
+        RM_TRY(visit(context, DOOR_EDGE, &edges[i].listen_address, 0, error));
     }
     const struct sidecar_outbound *outbound = config->outbound.items;
     for (size_t i = 0; i < config->outbound.count; i++) {
-        RM_TRY(want_door(listeners, DOOR_OUTBOUND, &outbound[i].listen_address, outbound[i].mode,
-                         error));
+        RM_TRY(visit(context, DOOR_OUTBOUND, &outbound[i].listen_address, outbound[i].mode, error));
     }
     return RM_OK;
+}
+
+static enum rm_err refuse_equal(void *context, enum door_kind kind,
+                                const struct stream_address *address, int unix_mode,
+                                struct rm_error *error)
+{
+    (void)kind;
+    (void)unix_mode;
+    (void)error;
+    return socket_address_equal(context, address) ? RM_ERR_EXISTS : RM_OK;
+}
+
+static bool is_listened_on(const struct sidecar_config *config,
+                           const struct stream_address *address)
+{
+    struct stream_address wanted = *address;
+    return config != NULL && visit_addresses(config, refuse_equal, &wanted, NULL) != RM_OK;
+}
+
+struct probe {
+    struct loop *loop;                   // the main loop
+    const struct sidecar_config *before; // in force; NULL: none
+};
+
+static void probe_on_accept(void *context, struct stream *stream)
+{
+    (void)context;
+    stream_close(stream, STREAM_CLOSE_ABORT, NULL, NULL);
+}
+
+static enum rm_err probe_address(void *context, enum door_kind kind,
+                                 const struct stream_address *address, int unix_mode,
+                                 struct rm_error *error)
+{
+    const struct probe *probe = context;
+    (void)kind;
+    (void)unix_mode;
+    if (address->address.ss_family == AF_UNIX || is_listened_on(probe->before, address)) {
+        return RM_OK;
+    }
+    struct listener *listener = NULL;
+    struct listener_options options = {.address = *address, .unix_uid = -1, .unix_gid = -1};
+    RM_TRY(listener_open(probe->loop, &options, probe_on_accept, NULL, &listener, error));
+    listener_close(listener, false);
+    return RM_OK;
+}
+
+enum rm_err listeners_check_free(struct loop *loop, const struct sidecar_config *before,
+                                 const struct sidecar_config *config, struct rm_error *error)
+{
+    struct probe probe = {.loop = loop, .before = before};
+    return visit_addresses(config, probe_address, &probe, error);
 }
 
 struct listeners *listeners_new(struct worker *worker)
@@ -180,7 +237,7 @@ enum rm_err listeners_prepare(struct listeners *listeners, struct sidecar_config
     list_each (node, &listeners->doors) {
         list_entry(node, struct door, node)->is_wanted = false;
     }
-    enum rm_err result = want_all(listeners, config, error);
+    enum rm_err result = visit_addresses(config, want_door, listeners, error);
     if (result != RM_OK) {
         listeners_undo(listeners);
     }

@@ -11,6 +11,13 @@
 
 struct listeners;
 
+// SO_REUSEPORT lets processes of one user share a port without a word. So that a port in use is an
+// error all the same, each TCP address of `config` that `before` (NULL: nothing) does not listen on
+// is opened without it once, and closed. On the main loop. Errors: those of listener_open().
+RM_NODISCARD enum rm_err listeners_check_free(struct loop *loop,
+                                              const struct sidecar_config *before,
+                                              const struct sidecar_config *config,
+                                              struct rm_error *error);
 // NULL when memory is exhausted.
 struct listeners *listeners_new(struct worker *worker);
 // Opens every address of `config` that is not open yet; nothing is accepted on them before commit.

@@ -26,6 +26,7 @@ struct worker_thread {
 struct workers {
     struct loop *main_loop;
     struct metrics *metrics;
+    struct sidecar_config *config; // whose addresses are listened on; shares
     size_t count;                  // of threads
     size_t running;                // of threads that started
     struct worker_thread *threads; // owned
@@ -167,6 +168,7 @@ static enum rm_err stop_thread(struct worker_thread *thread, void *context)
 static void free_workers(struct workers *workers)
 {
     timer_stop(&workers->drain_deadline);
+    sidecar_config_unref(workers->config);
     rm_free(workers->threads);
     rm_free(workers);
 }
@@ -194,6 +196,7 @@ static void workers_on_deadline(void *context);
 enum rm_err workers_start(struct loop *main_loop, size_t count, struct snapshot *snapshot,
                           struct metrics *metrics, struct workers **out, struct rm_error *error)
 {
+    RM_TRY(listeners_check_free(main_loop, NULL, snapshot->config, error));
     struct workers *workers = rm_calloc(1, sizeof *workers);
     struct worker_thread *threads = rm_calloc(count, sizeof *threads);
     if (workers == NULL || threads == NULL) {
@@ -203,6 +206,7 @@ enum rm_err workers_start(struct loop *main_loop, size_t count, struct snapshot 
     }
     workers->main_loop = main_loop;
     workers->metrics = metrics;
+    workers->config = sidecar_config_ref(snapshot->config);
     workers->count = count;
     workers->threads = threads;
     timer_init(&workers->drain_deadline, main_loop, workers_on_deadline, workers);
@@ -294,8 +298,11 @@ static enum rm_err reload_undo(struct worker_thread *thread, void *context)
 static void reload_finished(struct workers *workers, enum rm_err ignored, void *context)
 {
     struct reload *reload = context;
-    (void)workers;
     (void)ignored;
+    if (reload->result == RM_OK) {
+        sidecar_config_unref(workers->config);
+        workers->config = sidecar_config_ref(reload->snapshot->config);
+    }
     reload->done(reload->context, reload->result, &reload->error);
     snapshot_unref(reload->snapshot);
     rm_free(reload);
@@ -330,6 +337,12 @@ void workers_reload(struct workers *workers, struct snapshot *snapshot, workers_
     reload->snapshot = snapshot_ref(snapshot);
     reload->done = done;
     reload->context = context;
+    reload->result =
+        listeners_check_free(workers->main_loop, workers->config, snapshot->config, &reload->error);
+    if (reload->result != RM_OK) {
+        reload_finished(workers, RM_OK, reload);
+        return;
+    }
     if (!broadcast_start(workers, reload_prepare, reload_prepared, reload)) {
         reload->result = rm_error_set(&reload->error, RM_ERR_NO_MEMORY, "out of memory");
         reload_finished(workers, RM_OK, reload);
