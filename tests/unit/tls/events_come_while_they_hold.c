@@ -126,6 +126,30 @@ static void room_is_announced(void **state)
     pair_deinit(&pair);
 }
 
+// A busy peer and a user with a large buffer do not hold the loop: one read takes one chunk.
+static void one_read_takes_one_chunk(void **state)
+{
+    const struct world *world = *state;
+    static uint8_t bytes[4 * CHUNK_BYTES];
+    struct pair pair = {.loop = loop_new("test")};
+    struct stream *a = NULL;
+    struct stream *b = NULL;
+    size_t written = 0;
+    size_t length = 0;
+    assert_int_equal(memory_stream_pair(pair.loop, sizeof(bytes), &a, &b), RM_OK);
+    end_connect(&pair.client, a, world->client);
+    end_accept(&pair.server, b, world->server);
+    world_until(pair.loop, pair_is_done, &pair);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(stream_write_bytes(pair.client.stream, bytes, CHUNK_BYTES, &written),
+                         RM_OK);
+        world_turns(pair.loop, 4);
+    }
+    assert_int_equal(stream_read(pair.server.stream, bytes, sizeof(bytes), &length), RM_OK);
+    assert_in_range(length, CHUNK_BYTES / 2, CHUNK_BYTES);
+    pair_deinit(&pair);
+}
+
 static size_t take_all_chunks(struct loop *loop, uint8_t *chunks[CHUNK_MAX_PER_LOOP])
 {
     size_t count = 0;
@@ -222,6 +246,7 @@ int main(void)
         cmocka_unit_test(events_are_never_called_from_inside),
         cmocka_unit_test(end_is_announced_again_and_again),
         cmocka_unit_test(room_is_announced),
+        cmocka_unit_test(one_read_takes_one_chunk),
         cmocka_unit_test(exhausted_chunks_are_waited_for),
         cmocka_unit_test(handshake_waits_for_chunks),
         cmocka_unit_test(idle_sessions_hold_no_chunk),

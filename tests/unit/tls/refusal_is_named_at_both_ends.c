@@ -240,6 +240,36 @@ static void refusal_by_the_library_alone_stands(void **state)
     key_unref(key);
 }
 
+static void on_ready_aborts(void *context, enum rm_err result, const struct tls_failure *failure)
+{
+    struct end *end = context;
+    end->is_done = true;
+    end->result = result;
+    end->failure = *failure;
+    end_close(end, STREAM_CLOSE_ABORT);
+}
+
+// A judge that aborts at once does not take its alert back.
+static void refusal_survives_an_immediate_abort(void **state)
+{
+    const struct world *world = *state;
+    struct tls_context *nobody = pki_context(NULL, world->trust);
+    struct tls_session_options options = {.tls = world->server};
+    struct pair pair = {.loop = loop_new("test")};
+    struct stream *a = NULL;
+    struct stream *b = NULL;
+    assert_int_equal(memory_stream_pair(pair.loop, PKI_MEMORY_BYTES, &a, &b), RM_OK);
+    end_connect(&pair.client, a, nobody);
+    assert_int_equal(tls_accept(b, &options, on_ready_aborts, &pair.server, &pair.server.stream),
+                     RM_OK);
+    world_until(pair.loop, pair_is_done, &pair);
+    world_turns(pair.loop, 8);
+    assert_true(pair.server.is_closed);
+    assert_refused(&pair, &pair.client, 116);
+    pair_deinit(&pair);
+    tls_context_unref(nobody);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -253,6 +283,7 @@ int main(void)
         cmocka_unit_test(server_with_another_identity),
         cmocka_unit_test(empty_expectation_expects_nobody),
         cmocka_unit_test(revoked_lineage),
+        cmocka_unit_test(refusal_survives_an_immediate_abort),
         cmocka_unit_test(refusal_by_the_library_alone_stands),
     };
     return cmocka_run_group_tests(tests, world_setup, world_teardown);
