@@ -161,6 +161,26 @@ static void issuer_must_be_a_ca_with_its_own_key(void **state)
     assert_int_equal(issuer_new(root.der, root.length - 1, root.key, &issuer, &error),
                      RM_ERR_MALFORMED);
     assert_int_equal(issuer_new(root.der, 1U << 20, root.key, &issuer, &error), RM_ERR_MALFORMED);
+    fixture_folder_open();
+    assert_true(fixture_run("openssl ecparam -genkey -noout -name prime256v1 -out ca.key && "
+                            "openssl req -x509 -key ca.key -subj /CN=x -out ca.pem "
+                            "-addext keyUsage=cRLSign"));
+    size_t length = 0;
+    struct chain chain;
+    struct private_key *key = NULL;
+    uint8_t *pem = fixture_get("ca.pem", &length);
+    assert_int_equal(chain_parse_pem(pem, length, &chain, NULL), RM_OK);
+    rm_free(pem);
+    pem = fixture_get("ca.key", &length);
+    assert_int_equal(key_parse(pem, length, &key, NULL), RM_OK);
+    rm_free(pem);
+    fixture_folder_close();
+    assert_int_equal(
+        issuer_new(chain.certificates[0].bytes, chain.certificates[0].length, key, &issuer, &error),
+        RM_ERR_MALFORMED);
+    assert_non_null(strstr(error.message, "lacks the key usage keyCertSign"));
+    key_unref(key);
+    chain_deinit(&chain);
     assert_null(issuer);
     issuer = issuer_ref(root.issuer);
     issuer_unref(issuer);

@@ -162,6 +162,22 @@ static void times(void **state)
     }
 }
 
+static void identifiers_are_known_whole_or_not_at_all(void **state)
+{
+    (void)state;
+    for (unsigned int oid = OID_UNKNOWN + 1; oid < OID_COUNT; oid++) {
+        size_t length = 0;
+        uint8_t longer[16] = {0};
+        const uint8_t *bytes = oid_bytes((enum oid)oid, &length);
+        memcpy(longer, bytes, length);
+        assert_int_equal(oid_find(bytes, length), oid);
+        assert_int_equal(oid_find(longer, length + 1), OID_UNKNOWN);
+        assert_int_equal(oid_find(longer, length - 1), OID_UNKNOWN);
+    }
+    assert_int_equal(oid_find(NULL, 0), OID_UNKNOWN);
+    assert_string_equal(oid_name(OID_UNKNOWN), "unknown");
+}
+
 static void what_is_written_is_read_back(void **state)
 {
     (void)state;
@@ -213,6 +229,7 @@ int main(void)
         cmocka_unit_test(bit_counts),
         cmocka_unit_test(bit_strings),
         cmocka_unit_test(times),
+        cmocka_unit_test(identifiers_are_known_whole_or_not_at_all),
         cmocka_unit_test(what_is_written_is_read_back),
         cmocka_unit_test(writer_keeps_its_limit),
     };
