@@ -217,6 +217,39 @@ static void a_paused_listener_accepts_after_it_is_resumed(void **state)
     close(client);
 }
 
+static void on_accept_pause(void *context, struct stream *stream)
+{
+    struct listening *listening = context;
+    listener_pause(listening->listener);
+    listening_on_accept(listening, stream);
+}
+
+static void on_close_listening(void *context)
+{
+    struct resumer *resumer = context;
+    assert_int_equal(resumer->listening->accepted, 1);
+    listening_close(resumer->listening);
+}
+
+static void pausing_in_on_accept_leaves_the_rest_queued(void **state)
+{
+    (void)state;
+    struct listening listening = {.loop = loop_new("listener")};
+    struct resumer closer = {.listening = &listening};
+    struct listener_options options = listening_options("127.0.0.1:0");
+    assert_int_equal(listener_open(listening.loop, &options, on_accept_pause, &listening,
+                                   &listening.listener, NULL),
+                     RM_OK);
+    int first = client_connect(listener_address(listening.listener));
+    int second = client_connect(listener_address(listening.listener));
+    timer_init(&closer.timer, listening.loop, on_close_listening, &closer);
+    assert_int_equal(timer_start(&closer.timer, 5), RM_OK);
+    loop_finish(listening.loop);
+    assert_int_equal(listening.accepted, 1);
+    close(first);
+    close(second);
+}
+
 static void draining_hands_over_what_is_queued(void **state)
 {
     (void)state;
@@ -317,6 +350,7 @@ int main(void)
         cmocka_unit_test(a_storm_is_taken_in_portions),
         cmocka_unit_test(a_connection_that_died_in_the_queue_is_skipped),
         cmocka_unit_test(a_paused_listener_accepts_after_it_is_resumed),
+        cmocka_unit_test(pausing_in_on_accept_leaves_the_rest_queued),
         cmocka_unit_test(draining_hands_over_what_is_queued),
         cmocka_unit_test(closing_without_draining_hands_over_nothing),
         cmocka_unit_test(closing_in_on_accept_stops_or_drains),

@@ -97,6 +97,22 @@ static void a_reset_that_a_write_met_is_read_as_one(void **state)
     assert_int_equal(scene.seen, RM_ERR_RESET);
 }
 
+// The kernel would send SIGPIPE, which ends a process that did not think of it.
+static void writing_to_a_closed_unix_peer_is_a_reset_and_no_signal(void **state)
+{
+    (void)state;
+    int descriptors[2];
+    struct stream *stream;
+    size_t written = 0;
+    struct loop *loop = loop_new("reset");
+    pair_unix(descriptors);
+    assert_int_equal(socket_stream_new(loop, descriptors[0], &stream), RM_OK);
+    close(descriptors[1]);
+    assert_int_equal(stream_write_bytes(stream, "x", 1, &written), RM_ERR_RESET);
+    stream_close(stream, STREAM_CLOSE_ORDERLY, NULL, NULL);
+    loop_finish(loop);
+}
+
 static void finishing_a_reset_connection_says_so(void **state)
 {
     (void)state;
@@ -145,6 +161,7 @@ int main(void)
         cmocka_unit_test(a_reset_is_read_as_one),
         cmocka_unit_test(bytes_before_the_reset_are_not_an_end),
         cmocka_unit_test(a_reset_that_a_write_met_is_read_as_one),
+        cmocka_unit_test(writing_to_a_closed_unix_peer_is_a_reset_and_no_signal),
         cmocka_unit_test(finishing_a_reset_connection_says_so),
         cmocka_unit_test(abort_resets_and_close_does_not),
         cmocka_unit_test(reading_into_no_room_is_no_end),

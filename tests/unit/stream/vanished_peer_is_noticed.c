@@ -17,11 +17,13 @@ int __wrap_getsockopt(int descriptor, int level, int name, void *value, socklen_
 // What TCP says of the connection, made up by the test.
 static struct tcp_info made_up;
 static unsigned looks;
+static uint64_t progress; // bytes acknowledged between two looks
 
 int __wrap_getsockopt(int descriptor, int level, int name, void *value, socklen_t *length)
 {
     if (level == IPPROTO_TCP && name == TCP_INFO) {
         looks++;
+        made_up.tcpi_bytes_acked += progress;
         memcpy(value, &made_up, *length < sizeof(made_up) ? *length : sizeof(made_up));
         return 0;
     }
@@ -120,6 +122,16 @@ static void a_peer_that_said_something_is_not(void **state)
     assert_true(looks >= 3);
 }
 
+static void a_peer_that_acknowledges_some_is_not(void **state)
+{
+    (void)state;
+    const struct tcp_info info = {.tcpi_unacked = 3, .tcpi_last_ack_recv = SILENT_MS};
+    progress = 1;
+    assert_int_equal(watch_periods(5, true, &info), RM_OK);
+    progress = 0;
+    assert_true(looks >= 3);
+}
+
 static void who_has_sent_nothing_or_all_is_not_looked_at(void **state)
 {
     (void)state;
@@ -136,6 +148,7 @@ int main(void)
         cmocka_unit_test(a_peer_that_acknowledges_nothing_is_gone),
         cmocka_unit_test(a_peer_that_reads_nothing_is_not),
         cmocka_unit_test(a_peer_that_said_something_is_not),
+        cmocka_unit_test(a_peer_that_acknowledges_some_is_not),
         cmocka_unit_test(who_has_sent_nothing_or_all_is_not_looked_at),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
