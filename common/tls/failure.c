@@ -200,8 +200,10 @@ static void failure_set_library(struct tls_session *session, int error)
     } else if (fault == TLS_FAULT_NO_CERTIFICATE) {
         tls_failure_set(session, fault, TLS_DETAIL_NO_CERTIFICATE);
     } else if (fault == TLS_FAULT_ALPN_MISMATCH && session->handshake != NULL) {
-        tls_failure_set(session, fault, "wanted %s, found %s", session->context->alpn[0],
-                        session->handshake->alpn_offered);
+        bool is_known = session->is_server && session->context->alpn_count > 0;
+        tls_failure_set(session, fault, "wanted %s, found %s",
+                        is_known ? session->context->alpn[0] : "one of those we offered",
+                        is_known ? session->handshake->alpn_offered : "another");
     } else {
         tls_failure_set(session, fault, "wolfSSL error %d: %s", error,
                         reason == NULL ? "unknown" : reason);

@@ -97,6 +97,33 @@ static void one_of_several_is_chosen(void **state)
     tls_context_unref(server);
 }
 
+// An edge listener: whatever programs offer is ignored.
+static void profile_without_alpn_ignores_offers(void **state)
+{
+    const struct world *world = *state;
+    struct tls_spiffe_profile profile = pki_profile(world->server_identity, world->trust);
+    struct tls_context *server = NULL;
+    struct tls_context *client = NULL;
+    struct pair pair;
+    profile.alpn_count = 0;
+    assert_int_equal(tls_context_new_spiffe(&profile, &server, NULL), RM_ERR_CONFIG);
+    profile.is_alpn_required = false;
+    assert_int_equal(tls_context_new_spiffe(&profile, &server, NULL), RM_OK);
+    profile = pki_profile(world->client_identity, world->trust);
+    profile.is_alpn_required = false;
+    assert_int_equal(tls_context_new_spiffe(&profile, &client, NULL), RM_OK);
+    pair_init(&pair, client, server);
+    assert_int_equal(pair.server.result, RM_OK);
+    assert_int_equal(pair.client.result, RM_OK);
+    assert_string_equal(tls_stream_facts(pair.server.stream)->alpn, "");
+    pair_deinit(&pair);
+    pair_init(&pair, world->client, server); // this one requires an answer
+    assert_string_equal(tls_failure_name(&pair.client.failure), "alpn_missing");
+    pair_deinit(&pair);
+    tls_context_unref(client);
+    tls_context_unref(server);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -106,6 +133,7 @@ int main(void)
         cmocka_unit_test(other_alpn_is_refused),
         cmocka_unit_test(mismatch_says_wanted_and_found),
         cmocka_unit_test(one_of_several_is_chosen),
+        cmocka_unit_test(profile_without_alpn_ignores_offers),
     };
     return cmocka_run_group_tests(tests, world_setup, world_teardown);
 }
