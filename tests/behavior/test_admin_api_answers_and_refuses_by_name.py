@@ -87,7 +87,7 @@ def test_service_that_exists_is_not_created_again(admin):
     ({"identities": []}, "identities"),
     ({"identities": ["spiffe://other.example/ns/a/sa/b"]}, "trust domain"),
     ({"identities": [f"spiffe://{TRUST_DOMAIN}/remora/control"]}, "reserved"),
-    ({"identities": ["web"]}, "scheme"),
+    ({"identities": ["web"]}, "spiffe://"),
     ({"allow": ["spiffe://*/x"]}, "allow pattern"),
     ({"dns_names": ["*.example"]}, "DNS name"),
 ])
@@ -179,7 +179,7 @@ def test_secret_of_a_token_is_shown_once(admin, mesh):
 
 
 @pytest.mark.parametrize("fields, code, word", [
-    ({"identity": ""}, grpc.StatusCode.INVALID_ARGUMENT, "scheme"),
+    ({"identity": ""}, grpc.StatusCode.INVALID_ARGUMENT, "spiffe://"),
     ({"identity": "spiffe://other.example/ns/a/sa/b"}, grpc.StatusCode.INVALID_ARGUMENT, "trust domain"),
     ({"identity": f"spiffe://{TRUST_DOMAIN}"}, grpc.StatusCode.INVALID_ARGUMENT, "no workload"),
     ({"identity": f"spiffe://{TRUST_DOMAIN}/remora/x"}, grpc.StatusCode.INVALID_ARGUMENT, "reserved"),
