@@ -97,6 +97,20 @@ static void print_cases(const struct command_table *table)
     puts("    esac");
 }
 
+// Every command and group as a shell pattern: what is none of them is an argument.
+static void print_known(const struct command_table *table)
+{
+    const char *bar = "";
+    for (size_t i = 0; i < table->count; i++) {
+        const char *words = table->commands[i].words;
+        printf("%s'%s'", bar, words);
+        bar = "|";
+        if (strchr(words, ' ') != NULL) {
+            printf("|'%.*s'", (int)strcspn(words, " "), words);
+        }
+    }
+}
+
 // `found` from the words before the cursor; both shells walk them alike.
 static void print_walk(const struct command_table *table, const char *words)
 {
@@ -108,7 +122,12 @@ static void print_walk(const struct command_table *table, const char *words)
     print_valued(table);
     puts(") skip=1 ;;\n"
          "        -*|help) ;;\n"
-         "        *) found=\"${found:+$found }$word\" ;;\n"
+         "        *)\n"
+         "            case \"${found:+$found }$word\" in");
+    printf("            ");
+    print_known(table);
+    puts(") found=\"${found:+$found }$word\" ;;\n"
+         "            esac ;;\n"
          "        esac\n"
          "    done");
 }

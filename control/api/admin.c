@@ -232,7 +232,7 @@ static struct admin_call *call_new(struct admin_api *api, struct rpc_call *rpc,
     call->rpc = rpc;
     call->method = method;
     buffer_init(&call->response, RPC_MAX_MESSAGE_BYTES);
-    sm_init(&call->sm, "admin_call", (uint64_t)method, states, ADMIN_CALL_ACTIVE);
+    sm_init(&call->sm, "admin_call", api->next_id++, states, ADMIN_CALL_ACTIVE);
     api->call_count++;
     return call;
 }

@@ -14,6 +14,7 @@
 struct admin_api {
     struct admin_api_options options; // rooms are borrowed
     size_t call_count;                // struct admin_call that live
+    uint64_t next_id;                 // of calls, for traces
     bool is_backing_up;               // one at a time: the store takes no more
     bool is_freed;                    // by its owner; goes with the last call
 };

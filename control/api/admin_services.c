@@ -317,8 +317,8 @@ static void try_update(struct admin_call *call)
     if (call->request.of.update_service.clear_guard) {
         if (work->allow.count > 0) {
             admin_call_refuse(call, RPC_FAILED_PRECONDITION,
-                              "service '%s' still has %zu allow patterns: remove them first, or "
-                              "in the same update",
+                              "service '%s' still has allow patterns (%zu): remove them first, "
+                              "or in the same update",
                               work->name, work->allow.count);
             return;
         }
