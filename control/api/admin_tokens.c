@@ -51,7 +51,9 @@ static enum rm_err check_identity(const struct admin_call *call, const char *ide
 {
     const char *trust_domain = call->api->options.trust_domain;
     struct spiffe_id id;
-    RM_TRY(spiffe_id_parse(identity, strlen(identity), &id, error));
+    if (spiffe_id_parse(identity, strlen(identity), &id, error) != RM_OK) {
+        return rm_error_wrap(error, "'%.128s' is no SPIFFE ID", identity);
+    }
     if (!spiffe_id_in_domain(&id, trust_domain) || id.path_length == 0) {
         return rm_error_set(error, RM_ERR_MALFORMED,
                             "'%s' is no workload of this trust domain: tokens are for "

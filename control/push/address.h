@@ -15,7 +15,5 @@ RM_NODISCARD enum rm_err address_complete(const char *claimed, const struct stre
                                           char *out, size_t out_bytes);
 // Same host as the connection came from; a mapped IPv4 address counts as IPv4.
 bool address_is_source(const char *address, const struct stream_address *source);
-// `range` is CIDR: "10.0.0.0/8", "2001:db8::/32". False for anything malformed.
+// Whether its host lies in `range` (records/address_range.h). False for anything malformed.
 bool address_is_in_range(const char *address, const char *range);
-// Errors: RM_ERR_MALFORMED.
-RM_NODISCARD enum rm_err address_range_check(const char *range, struct rm_error *error);

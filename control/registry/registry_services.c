@@ -52,7 +52,9 @@ static enum rm_err check_identity(const struct registry *registry, const char *i
                                   struct rm_error *error)
 {
     struct spiffe_id id;
-    RM_TRY(spiffe_id_parse(identity, strlen(identity), &id, error));
+    if (spiffe_id_parse(identity, strlen(identity), &id, error) != RM_OK) {
+        return rm_error_wrap(error, "'%.128s' is no SPIFFE ID", identity);
+    }
     if (!spiffe_id_in_domain(&id, registry->trust_domain)) {
         return rm_error_set(error, RM_ERR_MALFORMED, "identity '%s' is not in the trust domain %s",
                             identity, registry->trust_domain);
