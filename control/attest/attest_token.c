@@ -19,8 +19,27 @@
 #define TOKEN_PREFIX "rmt1."
 #define TOKEN_SECRET_BYTES 32
 #define TOKEN_SECRET_CHARS (BASE64_BYTES(TOKEN_SECRET_BYTES) - 2) // without padding and NUL
+#define TOKEN_PIN_CHARS (BASE64_BYTES(KEY_ID_BYTES) - 2)
 #define TOKEN_MAX_SERVICES 64
 #define TOKEN_MAX_RANGES 16
+
+// For sidecars, not for us; still, a token that was pasted together is refused as what it is.
+static bool are_pins(const char *text)
+{
+    uint8_t pin[KEY_ID_BYTES + 3];
+    size_t pin_length = 0;
+    size_t length = strcspn(text, "+");
+    while (length == TOKEN_PIN_CHARS &&
+           base64_decode(text, length, true, pin, &pin_length) == RM_OK &&
+           pin_length == KEY_ID_BYTES) {
+        if (text[length] == '\0') {
+            return true;
+        }
+        text += length + 1;
+        length = strcspn(text, "+");
+    }
+    return false;
+}
 
 enum rm_err attest_token_parse(const char *text, struct token_parts *out)
 {
@@ -33,7 +52,7 @@ enum rm_err attest_token_parse(const char *text, struct token_parts *out)
     size_t secret_length = 0;
     if (length > ATTEST_TOKEN_MAX_BYTES || length <= pins_at ||
         memcmp(text, TOKEN_PREFIX, id_at) != 0 || text[secret_at - 1] != '.' ||
-        text[pins_at - 1] != '.') {
+        text[pins_at - 1] != '.' || !are_pins(text + pins_at)) {
         return RM_ERR_MALFORMED;
     }
     RM_TRY(hex_decode(text + id_at, ATTEST_TOKEN_ID_DIGITS, id, sizeof id));
