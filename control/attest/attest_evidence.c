@@ -12,10 +12,15 @@
 #define REJOIN_CONTEXT "remora-rejoin-v1" // with its NUL at the head of what is signed
 #define SPKI_MAX_BYTES 128                // of a P-256 key: 91
 
-static enum rm_err take_bytes(const uint8_t *bytes, size_t length, size_t max_length,
-                              struct record_bytes *out)
+// What is too large is told as the fault of the request.
+static enum rm_err take_bytes(struct issue *issue, const char *what, const uint8_t *bytes,
+                              size_t length, size_t max_length, struct record_bytes *out)
 {
-    return length > max_length ? RM_ERR_TOO_LARGE : record_bytes_dup(bytes, length, out);
+    if (length > max_length) {
+        return rm_error_set(&issue->csr_error, RM_ERR_TOO_LARGE,
+                            "%s of %zu bytes; at most %zu are taken", what, length, max_length);
+    }
+    return record_bytes_dup(bytes, length, out);
 }
 
 static enum rm_err take_claim(struct issue *issue, const char *identity)
@@ -39,10 +44,11 @@ static enum rm_err take_rejoin(struct issue *issue, const struct attest_evidence
     issue->evidence = ISSUE_REJOIN;
     issue->rejoin_signed_at_s = evidence->rejoin_signed_at_s;
     sha256(evidence->rejoin_key, evidence->rejoin_key_length, issue->rejoin_hash);
-    RM_TRY(take_bytes(evidence->rejoin_key, evidence->rejoin_key_length, SPKI_MAX_BYTES,
-                      &issue->rejoin_key));
-    RM_TRY(take_bytes(evidence->rejoin_signature, evidence->rejoin_signature_length,
-                      SIGNATURE_P256_MAX_BYTES, &issue->rejoin_signature));
+    RM_TRY(take_bytes(issue, "a re-join key", evidence->rejoin_key, evidence->rejoin_key_length,
+                      SPKI_MAX_BYTES, &issue->rejoin_key));
+    RM_TRY(take_bytes(issue, "a re-join signature", evidence->rejoin_signature,
+                      evidence->rejoin_signature_length, SIGNATURE_P256_MAX_BYTES,
+                      &issue->rejoin_signature));
     return take_claim(issue, evidence->rejoin_identity);
 }
 
@@ -50,9 +56,10 @@ enum rm_err attest_evidence_take(struct issue *issue, const struct attest_eviden
 {
     snprintf(issue->source, sizeof issue->source, "%s", evidence->source);
     issue->wanted_lifetime_s = evidence->wanted_lifetime_s;
-    RM_TRY(take_bytes(evidence->csr, evidence->csr_length, CSR_MAX_DER_BYTES, &issue->csr));
-    RM_TRY(take_bytes(evidence->new_rejoin_key, evidence->new_rejoin_key_length, SPKI_MAX_BYTES,
-                      &issue->new_rejoin));
+    RM_TRY(take_bytes(issue, "a certificate signing request", evidence->csr, evidence->csr_length,
+                      CSR_MAX_DER_BYTES, &issue->csr));
+    RM_TRY(take_bytes(issue, "a re-join key", evidence->new_rejoin_key,
+                      evidence->new_rejoin_key_length, SPKI_MAX_BYTES, &issue->new_rejoin));
     sha256(evidence->new_rejoin_key, evidence->new_rejoin_key_length, issue->new_rejoin_hash);
     if (evidence->peer != NULL) {
         return take_svid(issue, evidence->peer);
