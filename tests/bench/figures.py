@@ -42,7 +42,7 @@ def build():
 def sizes(folder):
     for program, path, aim in (("remora-sidecar", mesh.SIDECAR, "aim < 3 MiB"), ("remora-control", mesh.CONTROL, "aim < 5 MiB"),
                                ("remora", mesh.REMORA, "")):
-        stripped = pathlib.Path(folder) / program
+        stripped = pathlib.Path(folder) / f"{program}.stripped"
         subprocess.run(["strip", "-o", stripped, path], check=True)
         show(f"stripped size of {program}", f"{stripped.stat().st_size / 2**20:.2f} MiB", aim)
 
@@ -151,7 +151,9 @@ def round_trips(sidecar, m):
 
 def issuance(folder, count):
     m = mesh.Mesh(folder)
-    control = m.start_control(test_lifetimes=False)
+    control = m.start_control(test_lifetimes=False, log_level="warn", extra=(
+        "limits: {attestations_per_second: 1000000, attestation_burst: 1000000, "
+        "signings_per_second: 1000000, signing_burst: 1000000}\n"))
     for connections, calls in ((1, 64), (50, 4)):
         # The stubs were made a moment ago.
         import grpc

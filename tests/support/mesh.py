@@ -159,7 +159,7 @@ class Control:
     """A control plane on a fresh or given data folder."""
 
     def __init__(self, folder, extra="", test_lifetimes=True, lifetime="1h", port=None, init=True,
-                 env=None, name="control"):
+                 env=None, name="control", log_level="debug"):
         self.folder = pathlib.Path(folder)
         self.name = name
         self.data = self.folder / f"{name}-data"
@@ -179,7 +179,7 @@ admin_socket: {{path: {self.admin_socket}}}
 health: 127.0.0.1:{self.health}
 test_lifetimes: {'true' if test_lifetimes else 'false'}
 certificates: {{lifetime: {lifetime}}}
-log: {{level: debug, format: json}}
+log: {{level: {log_level}, format: json}}
 drain: 2s
 """ + (extra or "limits: {attestations_per_second: 1000, attestation_burst: 1000, "
                 "signings_per_second: 10000, signing_burst: 10000}\n"))
