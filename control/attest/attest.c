@@ -47,6 +47,7 @@ const char *attest_refusal_text(enum attest_refusal refusal)
 static void release(struct attest *attest)
 {
     timer_stop(&attest->collect);
+    timer_stop(&attest->reload);
     attest_cache_deinit(attest);
     rate_free(attest->attestations);
     rate_free(attest->signings);
@@ -66,6 +67,8 @@ enum rm_err attest_new(struct loop *loop, struct store *store, struct authority 
     attest->store = store;
     attest->authority = authority;
     attest->options = *options;
+    backoff_init(&attest->reload_backoff, ATTEST_RELOAD_MIN_MS, ATTEST_RELOAD_MAX_MS);
+    timer_init(&attest->reload, loop, attest_on_reload_timer, attest);
     timer_init(&attest->collect, loop, attest_collect_on_timer, attest);
     attest->options.trust_domain = rm_strdup(options->trust_domain);
     attest->attestations = rate_new(options->attestations_per_s, options->attestation_burst);
@@ -96,6 +99,7 @@ void attest_free(struct attest *attest)
     }
     attest->is_freed = true;
     timer_stop(&attest->collect);
+    timer_stop(&attest->reload);
     attest_unwatch(attest);
     if (attest->pending_count == 0) {
         release(attest);

@@ -56,9 +56,11 @@ static void rejoin_free(struct cached_rejoin *rejoin)
 // --- One change of the store. A record that cannot be read or kept is not known from then on:
 // what it would allow is refused.
 
-static void complain(const struct store_entry *entry, enum rm_err result)
+static void complain(struct attest *attest, const struct store_entry *entry, enum rm_err result)
 {
-    if (result != RM_OK) {
+    if (result == RM_ERR_NO_MEMORY) {
+        attest_note_loss(attest);
+    } else if (result != RM_OK) {
         log_error(LOG_ATTEST, "record_not_read", LOG_STR("key", entry->key), LOG_ERR(result));
     }
 }
@@ -88,7 +90,7 @@ void attest_apply_token(void *context, const struct store_entry *entry, bool is_
     if (is_deleted || result != RM_OK) {
         token_free(map_remove(attest->tokens, id, strlen(id)));
     }
-    complain(entry, result);
+    complain(attest, entry, result);
 }
 
 static enum rm_err lineage_entry(struct attest *attest, const uint8_t id[LINEAGE_BYTES],
@@ -138,14 +140,14 @@ void attest_apply_lineage(void *context, const struct store_entry *entry, bool i
     uint8_t id[LINEAGE_BYTES];
     enum rm_err result = record_key_read_lineage(entry->key, id);
     if (result != RM_OK) {
-        complain(entry, result);
+        complain(attest, entry, result);
         return;
     }
     result = is_deleted ? RM_OK : take_lineage(attest, id, entry);
     if (is_deleted || result != RM_OK) {
         lineage_free(map_remove(attest->lineages, id, sizeof id));
     }
-    complain(entry, result);
+    complain(attest, entry, result);
 }
 
 static enum rm_err take_rejoin(struct attest *attest, const uint8_t hash[KEY_ID_BYTES],
@@ -172,14 +174,14 @@ void attest_apply_rejoin(void *context, const struct store_entry *entry, bool is
     const char *digits = entry->key + strlen(RECORD_REJOIN_PREFIX);
     enum rm_err result = hex_decode(digits, strlen(digits), hash, sizeof hash);
     if (result != RM_OK) {
-        complain(entry, result);
+        complain(attest, entry, result);
         return;
     }
     result = is_deleted ? RM_OK : take_rejoin(attest, hash, entry);
     if (is_deleted || result != RM_OK) {
         rejoin_free(map_remove(attest->rejoins, hash, sizeof hash));
     }
-    complain(entry, result);
+    complain(attest, entry, result);
 }
 
 enum rm_err attest_cache_init(struct attest *attest)

@@ -5,6 +5,7 @@
 
 #include "attest/attest.h"
 #include "attest/rate.h"
+#include "base/backoff.h"
 #include "base/machine.h"
 #include "base/map.h"
 #include "records/transaction.h"
@@ -16,6 +17,8 @@
 #define ATTEST_RECORD_KEEP_S (INT64_C(7) * 86400) // after a record's end
 #define ATTEST_REVOKE_ATTEMPTS 8                  // against renewals that come in between
 #define ATTEST_WATCH_COUNT 3
+#define ATTEST_RELOAD_MIN_MS 100 // after memory was short
+#define ATTEST_RELOAD_MAX_MS 10000
 
 // What the store holds, by watch: judging needs no read.
 struct cached_token {
@@ -50,6 +53,10 @@ struct attest {
     struct collection *collection;                   // under way, or NULL
     size_t pending_count;                            // calls and transactions under way
     uint64_t next_id;                                // of issues, for traces
+    struct timer reload;                             // of the cache, when memory was short
+    struct backoff reload_backoff;                   // between reloads
+    uint64_t loss_count;                             // changes that memory was short for
+    bool is_incomplete;                              // the cache may lack what the store has
     bool is_store_failing;                           // an alarm stands
     bool is_freed;                                   // attest_free() was called
 };
@@ -71,6 +78,9 @@ void attest_apply_lineage(void *context, const struct store_entry *entry, bool i
 void attest_apply_rejoin(void *context, const struct store_entry *entry, bool is_deleted);
 
 // --- attest_load.c
+// Memory was short for a change: reads everything again, later.
+void attest_note_loss(struct attest *attest);
+void attest_on_reload_timer(void *context);
 void attest_unwatch(struct attest *attest);
 
 // --- attest_lapse.c

@@ -19,6 +19,7 @@
 #include "audit/audit.h"
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "base/encode.h"
 #include "base/log.h"
 #include "crypto/crypto.h"
 #include "records/records_wire.h"
@@ -83,9 +84,30 @@ static void log_refusal(const struct issue *issue)
     }
 }
 
+static void log_grant(const struct issue *issue)
+{
+    char serial[HEX_BYTES(ISSUE_SERIAL_BYTES)];
+    hex_encode(issue->serial, ISSUE_SERIAL_BYTES, serial);
+    log_info(LOG_ATTEST, issue->plan == ISSUE_REPEAT ? "repeated" : "issued",
+             LOG_STR("identity", issue->identity), LOG_STR("serial", serial),
+             LOG_STR("source", issue->source), LOG_I64("not_after_s", issue->leaf.not_after_s));
+}
+
+// While the cache is incomplete, what it does not know may be known to the store.
+static bool may_be_mistaken(const struct attest *attest, enum attest_refusal refusal)
+{
+    bool is_of_absence =
+        refusal == ATTEST_REFUSAL_TOKEN_UNKNOWN || refusal == ATTEST_REFUSAL_TOKEN_USED ||
+        refusal == ATTEST_REFUSAL_LINEAGE_UNKNOWN || refusal == ATTEST_REFUSAL_REJOIN_UNKNOWN;
+    return attest->is_incomplete && is_of_absence;
+}
+
 static void answer(struct issue *issue, enum attest_refusal refusal)
 {
     struct attest *attest = issue->attest;
+    if (may_be_mistaken(attest, refusal)) {
+        refusal = ATTEST_REFUSAL_BUSY;
+    }
     sm_move(&issue->sm, STATE_ANSWERED);
     issue->refusal = refusal;
     struct attest_result result = {
@@ -98,6 +120,7 @@ static void answer(struct issue *issue, enum attest_refusal refusal)
         result.issued_at_s = issue->leaf.not_before_s + AUTHORITY_BACKDATE_S;
         result.not_after_s = issue->leaf.not_after_s;
         result.is_rejoin_registered = issue->is_rejoin_registered;
+        log_grant(issue);
     } else {
         log_refusal(issue);
     }

@@ -44,8 +44,8 @@ void audit_record_operation(struct transaction *transaction, const char *action,
     record_key_audit(clock_wall_ms(), random_u32(), key);
     enum rm_err encoded = encode(action, actor, subject, detail, &bytes, &length);
     transaction_put(transaction, key, encoded, bytes, length);
-    log_info(LOG_AUDIT, action, LOG_STR("actor", actor), LOG_STR("subject", subject),
-             LOG_STR("detail", detail));
+    log_debug(LOG_AUDIT, action, LOG_STR("actor", actor), LOG_STR("subject", subject),
+              LOG_STR("detail", detail));
 }
 
 static void on_refusal_kept(void *context, enum rm_err result, uint64_t revision)

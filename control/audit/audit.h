@@ -10,7 +10,7 @@
 #define AUDIT_MAX_TEXT_BYTES 1024 // of one field; longer ones are cut
 
 // Appends the put of an audit record, timed now. `detail` may be NULL. Texts are borrowed for the
-// call. Also writes an info line to the log when the transaction takes it.
+// call. Whoever commits logs the deed once it is durable; here it is a debug line.
 void audit_record_operation(struct transaction *transaction, const char *action, const char *actor,
                             const char *subject, const char *detail);
 // A record on its own, for what was refused: a failure to keep it is logged, not returned.
