@@ -21,6 +21,8 @@ struct worker_thread {
     struct listeners *listeners; // open ones, and those of a reload's first phase
     struct snapshot *first;      // borrowed while starting
     struct rm_error error;       // of the start, or of a reload's first phase
+    struct message idle;         // to the main loop: the last connection ended while draining
+    bool is_idle_posted;         // atomic: `idle` is on its way
 };
 
 struct workers {
@@ -31,7 +33,9 @@ struct workers {
     size_t running;                // of threads that started
     struct worker_thread *threads; // owned
     struct timer drain_deadline;   // on the main loop
-    size_t idle_count;             // workers without connections while draining
+    size_t live_count;             // atomic: connections of all workers, as last asked
+    bool is_counting;              // they are being asked
+    bool is_count_due;             // something ended meanwhile: ask again
     size_t cut_count;              // connections that the deadline cut
     bool is_draining;              // drain was asked for
     bool is_drained;               // and is over
@@ -152,12 +156,14 @@ static void thread_on_deinit(void *context)
     worker_deinit(&thread->worker);
 }
 
+// A connection that slipped in after the last count is cut like one that came after the end.
 static enum rm_err stop_thread(struct worker_thread *thread, void *context)
 {
     (void)context;
     thread->worker.on_idle = NULL;
     listeners_free(thread->listeners);
     thread->listeners = NULL;
+    worker_cut_all(&thread->worker, "draining");
     timer_stop(&thread->worker.sweep);
     resolver_close(thread->worker.resolver);
     thread->worker.resolver = NULL;
@@ -356,10 +362,6 @@ static void workers_on_stopped(struct workers *workers, enum rm_err result, void
 {
     (void)result;
     (void)context;
-    // Workers that never became idle will not say so any more.
-    for (size_t i = workers->idle_count; i < workers->running; i++) {
-        loop_close(workers->main_loop);
-    }
     workers->on_drained(workers->drained_context, workers->cut_count);
 }
 
@@ -377,30 +379,57 @@ static void finish_drain(struct workers *workers)
     }
 }
 
-static void workers_on_idle_message(void *context)
+static enum rm_err count_thread(struct worker_thread *thread, void *context)
 {
-    struct message *message = context;
-    struct workers *workers = ((struct worker_thread *)message[1].context)->workers;
-    rm_free(message);
-    if (++workers->idle_count == workers->running) {
-        finish_drain(workers);
-    }
-    loop_close(workers->main_loop);
+    (void)context;
+    __atomic_add_fetch(&thread->workers->live_count, thread->worker.connection_count,
+                       __ATOMIC_RELAXED);
+    return RM_OK;
 }
 
-// On the worker's thread: its last connection ended while draining.
+static void ask_count(struct workers *workers);
+
+static void workers_on_counted(struct workers *workers, enum rm_err result, void *context)
+{
+    (void)result;
+    (void)context;
+    workers->is_counting = false;
+    if (workers->live_count == 0) {
+        finish_drain(workers);
+    } else if (workers->is_count_due) {
+        ask_count(workers);
+    }
+}
+
+// A worker that became idle may not stay so: applications still get out while a drain runs. So each
+// time one becomes idle all are counted, and the drain is over when there is nothing anywhere.
+static void ask_count(struct workers *workers)
+{
+    workers->is_count_due = workers->is_counting;
+    if (workers->is_drained || workers->is_counting) {
+        return;
+    }
+    workers->live_count = 0;
+    // Without memory the deadline ends the drain.
+    workers->is_counting = broadcast_start(workers, count_thread, workers_on_counted, NULL);
+}
+
+static void thread_on_idle_message(void *context)
+{
+    struct worker_thread *thread = context;
+    __atomic_store_n(&thread->is_idle_posted, false, __ATOMIC_RELEASE);
+    ask_count(thread->workers);
+}
+
+// On the worker's thread: its last connection ended while draining. Messages arrive in order, so
+// the answer to stop_thread(), after which this is not called, is always the last.
 static void thread_on_idle(void *context)
 {
     struct worker_thread *thread = context;
-    thread->worker.on_idle = NULL;
-    // message[1] only carries the thread.
-    struct message *message = rm_calloc(2, sizeof *message);
-    if (message == NULL) {
-        return; // the deadline ends the drain
+    if (!__atomic_exchange_n(&thread->is_idle_posted, true, __ATOMIC_ACQ_REL)) {
+        thread->idle = (struct message){.deliver = thread_on_idle_message, .context = thread};
+        loop_post(thread->workers->main_loop, &thread->idle);
     }
-    message[0] = (struct message){.deliver = workers_on_idle_message, .context = message};
-    message[1].context = thread;
-    loop_post(thread->workers->main_loop, &message[0]);
 }
 
 static enum rm_err drain_thread(struct worker_thread *thread, void *context)
@@ -410,10 +439,14 @@ static enum rm_err drain_thread(struct worker_thread *thread, void *context)
     thread->worker.on_idle = thread_on_idle;
     thread->worker.idle_context = thread;
     listeners_drain(thread->listeners);
-    if (thread->worker.connection_count == 0) {
-        thread_on_idle(thread);
-    }
     return RM_OK;
+}
+
+static void workers_on_draining(struct workers *workers, enum rm_err result, void *context)
+{
+    (void)result;
+    (void)context;
+    ask_count(workers);
 }
 
 static enum rm_err cut_thread(struct worker_thread *thread, void *context)
@@ -453,11 +486,7 @@ void workers_drain(struct workers *workers, uint32_t deadline_ms, workers_draine
     workers->on_drained = done;
     workers->drained_context = context;
     workers->is_draining = true;
-    // One count per worker for its "idle" message, so that the main loop outlives them.
-    for (size_t i = 0; i < workers->running; i++) {
-        loop_open(workers->main_loop);
-    }
-    if (!broadcast_start(workers, drain_thread, NULL, NULL) ||
+    if (!broadcast_start(workers, drain_thread, workers_on_draining, NULL) ||
         timer_start(&workers->drain_deadline, deadline_ms) != RM_OK) {
         finish_drain(workers);
     }
