@@ -35,15 +35,16 @@ static const struct sm_state listener_states[] = {
 };
 
 struct listener {
-    struct sm sm;                  // enum listener_state
-    struct loop *loop;             // it belongs to
-    struct listener_socket socket; // owned
-    struct watch *watch;           // on the socket; owned
-    listener_fn on_accept;         // the user's
-    void *context;                 // for on_accept
-    struct timer retry;            // ends EXHAUSTED
-    struct deferred step;          // DRAINING: accepts the rest; CLOSED: frees
-    bool is_shortage_told;         // one log line until a connection is accepted again
+    struct sm sm;                       // enum listener_state
+    struct loop *loop;                  // it belongs to
+    struct listener_socket socket;      // owned
+    struct watch *watch;                // on the socket; owned
+    listener_fn on_accept;              // the user's
+    void (*on_shortage)(void *context); // the user's; NULL: none
+    void *context;                      // for both
+    struct timer retry;                 // ends EXHAUSTED
+    struct deferred step;               // DRAINING: accepts the rest; CLOSED: frees
+    bool is_shortage_told;              // one log line until a connection is accepted again
 };
 
 // What one attempt to accept came to.
@@ -96,6 +97,9 @@ static void listener_exhaust(struct listener *listener)
     if (timer_start(&listener->retry, SOCKET_ACCEPT_RETRY_MS) == RM_OK) {
         sm_move(&listener->sm, LISTENER_EXHAUSTED);
         watch_set(listener->watch, 0);
+        if (listener->on_shortage != NULL) {
+            listener->on_shortage(listener->context);
+        }
     }
 }
 
@@ -182,6 +186,7 @@ enum rm_err listener_open(struct loop *loop, const struct listener_options *opti
             LISTENER_LISTENING);
     listener->loop = loop;
     listener->on_accept = on_accept;
+    listener->on_shortage = options->on_shortage;
     listener->context = context;
     timer_init(&listener->retry, loop, listener_on_retry, listener);
     deferred_init(&listener->step, listener_on_step, listener);

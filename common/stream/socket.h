@@ -47,6 +47,8 @@ struct listener_options {
     int unix_mode;                 // permissions of a Unix socket, e.g. 0600
     int unix_uid;                  // its owner, -1: ours
     int unix_gid;                  // its group, -1: ours
+    void (*on_shortage)(
+        void *context); // each time it pauses by itself; on_accept's context; or NULL
 };
 // Listens. An existing Unix socket that nobody answers on is replaced; one that answers is
 // RM_ERR_ADDRESS_IN_USE. Errors: RM_ERR_ADDRESS_IN_USE, RM_ERR_PERMISSION ... with a sentence that

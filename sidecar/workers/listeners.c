@@ -7,6 +7,7 @@
 #include "base/list.h"
 #include "base/log.h"
 #include "inbound/inbound.h"
+#include "metrics_catalogue.h"
 #include "outbound/outbound.h"
 #include "stream/socket.h"
 
@@ -87,6 +88,12 @@ static void door_on_accept(void *context, struct stream *stream)
     stream_close(stream, STREAM_CLOSE_ABORT, NULL, NULL);
 }
 
+static void door_on_shortage(void *context)
+{
+    struct door *door = context;
+    metric_add(door->worker->metrics, SIDECAR_METRIC_ACCEPT_PAUSES_TOTAL, NULL, 1);
+}
+
 static void door_free(struct door *door, bool drain)
 {
     list_remove(&door->node);
@@ -130,6 +137,7 @@ static enum rm_err want_door(void *context, enum door_kind kind,
         .unix_mode = unix_mode,
         .unix_uid = -1,
         .unix_gid = -1,
+        .on_shortage = door_on_shortage,
     };
     *door = (struct door){.worker = listeners->worker,
                           .kind = kind,
