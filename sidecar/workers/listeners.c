@@ -94,10 +94,12 @@ static void door_on_shortage(void *context)
     metric_add(door->worker->metrics, SIDECAR_METRIC_ACCEPT_PAUSES_TOTAL, NULL, 1);
 }
 
-static void door_free(struct door *door, bool drain)
+// The configuration in force no longer leads anywhere from here, so connections that the kernel has
+// queued are reset, as later ones would be refused; accepting them would also need the door.
+static void door_free(struct door *door)
 {
     list_remove(&door->node);
-    listener_close(door->listener, drain);
+    listener_close(door->listener, false);
     rm_free(door);
 }
 
@@ -257,8 +259,7 @@ void listeners_commit(struct listeners *listeners)
     list_each_safe (node, following, &listeners->doors) {
         struct door *door = list_entry(node, struct door, node);
         if (!door->is_wanted) {
-            // Connections that the kernel has queued already were promised an answer.
-            door_free(door, true);
+            door_free(door);
         } else if (door->is_new) {
             door->is_new = false;
             listener_resume(door->listener);
@@ -271,7 +272,7 @@ void listeners_undo(struct listeners *listeners)
     list_each_safe (node, following, &listeners->doors) {
         struct door *door = list_entry(node, struct door, node);
         if (door->is_new) {
-            door_free(door, false);
+            door_free(door);
         }
     }
 }
@@ -281,7 +282,7 @@ void listeners_drain(struct listeners *listeners)
     list_each_safe (node, following, &listeners->doors) {
         struct door *door = list_entry(node, struct door, node);
         if (door->kind == DOOR_EDGE) {
-            door_free(door, true);
+            door_free(door);
         }
     }
 }
@@ -292,7 +293,7 @@ void listeners_free(struct listeners *listeners)
         return;
     }
     list_each_safe (node, following, &listeners->doors) {
-        door_free(list_entry(node, struct door, node), false);
+        door_free(list_entry(node, struct door, node));
     }
     rm_free(listeners);
 }

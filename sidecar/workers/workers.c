@@ -264,6 +264,9 @@ static void adopted(struct workers *workers, enum rm_err result, void *context)
 
 void workers_publish(struct workers *workers, struct snapshot *snapshot)
 {
+    if (workers->is_drained) {
+        return; // the threads are ending and would get it too late
+    }
     snapshot_ref(snapshot);
     if (!broadcast_start(workers, adopt, adopted, snapshot)) {
         snapshot_unref(snapshot);
