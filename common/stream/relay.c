@@ -188,6 +188,11 @@ void relay_abort(struct relay *relay, enum rm_err reason)
     relay_close(relay, STREAM_CLOSE_ABORT);
 }
 
+bool relay_is_closing(const struct relay *relay)
+{
+    return sm_is(&relay->sm, RELAY_CLOSING);
+}
+
 void relay_progress(const struct relay *relay, uint64_t *a_to_b_bytes, uint64_t *b_to_a_bytes)
 {
     *a_to_b_bytes = relay->flows[RELAY_A].moved_bytes;

@@ -44,5 +44,7 @@ RM_NODISCARD enum rm_err relay_start(struct stream *a, struct stream *b,
 // Ends it: `reason` (not RM_OK) becomes the result's error unless there is one; both streams are
 // aborted. on_done still comes, later. No effect on a relay that is closing.
 void relay_abort(struct relay *relay, enum rm_err reason);
+// True once it has begun to end: its streams may be gone already and must not be touched.
+bool relay_is_closing(const struct relay *relay);
 // Counters so far, for listings.
 void relay_progress(const struct relay *relay, uint64_t *a_to_b_bytes, uint64_t *b_to_a_bytes);

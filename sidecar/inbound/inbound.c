@@ -141,6 +141,9 @@ static const char *inbound_judge(struct connection *connection)
 static void inbound_cut(struct connection *connection, const char *reason)
 {
     struct inbound *inbound = (struct inbound *)(void *)connection;
+    if (inbound->relay != NULL && relay_is_closing(inbound->relay)) {
+        return; // over already; one of its streams may linger, the other be gone
+    }
     connection_fail(connection, reason, "ended by the mesh");
     if (inbound->relay != NULL) {
         tls_stream_cancel(inbound->tunnel);
@@ -183,6 +186,15 @@ static void inbound_on_target(void *context, enum rm_err result, struct stream *
 {
     struct inbound *inbound = context;
     inbound->connecting = NULL;
+    // Trust or policy may have changed since the handshake: judged before a byte passes.
+    const char *refusal = inbound_judge(&inbound->base);
+    if (refusal != NULL) {
+        if (result == RM_OK) {
+            stream_close(target, STREAM_CLOSE_ABORT, NULL, NULL);
+        }
+        refuse(inbound, TUNNEL_DENIED, refusal, NULL);
+        return;
+    }
     if (result != RM_OK) {
         char detail[STREAM_ADDRESS_TEXT_BYTES + 64];
         char text[STREAM_ADDRESS_TEXT_BYTES];
@@ -384,6 +396,7 @@ static void inbound_begin(struct worker *worker, struct stream *lower, struct tl
     sm_init(&inbound->sm, "inbound", inbound->base.started_ms, states, INBOUND_HANDSHAKE);
     if (is_edge && random_bytes(inbound->base.id, sizeof inbound->base.id) != RM_OK) {
         connection_fail(&inbound->base, "internal", "no randomness");
+        sm_move(&inbound->sm, INBOUND_CLOSING);
         stream_close(lower, STREAM_CLOSE_ABORT, inbound_on_closed, inbound);
         return;
     }

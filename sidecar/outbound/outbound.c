@@ -178,6 +178,9 @@ static const char *outbound_judge(struct connection *connection)
 static void outbound_cut(struct connection *connection, const char *reason)
 {
     struct outbound *outbound = (struct outbound *)(void *)connection;
+    if (outbound->relay != NULL && relay_is_closing(outbound->relay)) {
+        return; // over already; one of its streams may linger, the other be gone
+    }
     if (outbound->relay != NULL) {
         connection_fail(connection, reason, "ended by the mesh");
         tls_stream_cancel(outbound->tunnel);
