@@ -28,13 +28,27 @@ static const struct sm_state states[] = {
 
 // --- The API.
 
+static void api_release(struct admin_api *api)
+{
+    rm_free((char *)api->options.trust_domain);
+    rm_free((char *)api->options.data_folder);
+    rm_free(api);
+}
+
 enum rm_err admin_api_new(const struct admin_api_options *options, struct admin_api **out)
 {
     struct admin_api *api = rm_calloc(1, sizeof *api);
     if (api == NULL) {
         return RM_ERR_NO_MEMORY;
     }
+    // The configuration that they come from goes with the next reload.
     api->options = *options;
+    api->options.trust_domain = rm_strdup(options->trust_domain);
+    api->options.data_folder = rm_strdup(options->data_folder);
+    if (api->options.trust_domain == NULL || api->options.data_folder == NULL) {
+        api_release(api);
+        return RM_ERR_NO_MEMORY;
+    }
     admin_backup_clean(api);
     *out = api;
     return RM_OK;
@@ -43,7 +57,7 @@ enum rm_err admin_api_new(const struct admin_api_options *options, struct admin_
 static void api_free_if_done(struct admin_api *api)
 {
     if (api->is_freed && api->call_count == 0) {
-        rm_free(api);
+        api_release(api);
     }
 }
 

@@ -34,9 +34,9 @@ struct admin_api_options {
     struct attest *attest;       // loaded
     struct authority *authority; // loaded
     struct access *access;       // asked by every method
-    const char *trust_domain;    // own
+    const char *trust_domain;    // own; copied
     const char *address;         // where workloads connect, for GetStatus: "10.0.0.1:15010"
-    const char *data_folder;     // a backup lies here, unlinked, while it is sent
+    const char *data_folder;     // a backup lies here, unlinked, while it is sent; copied
     int64_t started_at_s;        // of this process, Unix seconds
 };
 

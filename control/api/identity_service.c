@@ -14,7 +14,7 @@
 #define WATCH_PATH "/remora.identity.v1.Identity/WatchTrust"
 
 struct identity_service {
-    struct identity_options options; // as given
+    struct identity_options options; // as given; trust_domain is owned
     struct list watchers;            // struct trust_watcher
     size_t watcher_count;            // entries in watchers
     size_t pending_count;            // answers of the attest room that have yet to come
@@ -39,6 +39,7 @@ struct trust_watcher {
 static void release(struct identity_service *service)
 {
     if (service->is_freed && service->pending_count == 0) {
+        rm_free((char *)service->options.trust_domain);
         rm_free(service);
     }
 }
@@ -289,9 +290,14 @@ enum rm_err identity_service_new(const struct identity_options *options, struct 
         return RM_ERR_NO_MEMORY;
     }
     service->options = *options;
+    service->options.trust_domain = rm_strdup(options->trust_domain);
     list_init(&service->watchers);
-    enum rm_err result = rpc_server_add(server, methods, sizeof methods / sizeof *methods, service);
+    enum rm_err result = RM_ERR_NO_MEMORY;
+    if (service->options.trust_domain != NULL) {
+        result = rpc_server_add(server, methods, sizeof methods / sizeof *methods, service);
+    }
     if (result != RM_OK) {
+        rm_free((char *)service->options.trust_domain);
         rm_free(service);
         return result;
     }

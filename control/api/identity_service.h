@@ -16,7 +16,7 @@ struct identity_service;
 struct identity_options {
     struct attest *attest;      // borrowed
     struct access *access;      // borrowed
-    const char *trust_domain;   // own; borrowed for the life
+    const char *trust_domain;   // own; copied
     struct trust_source source; // of the bundle; copied
 };
 // Adds its methods to the server, which it must outlive. Errors: RM_ERR_NO_MEMORY, RM_ERR_EXISTS.

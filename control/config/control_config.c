@@ -305,5 +305,12 @@ enum rm_err control_config_check_reload(const struct control_config *current,
                                 next->path, fixed[i].key, fixed[i].current, fixed[i].next);
         }
     }
+    // The socket has its mode and group from when it was made.
+    if (current->admin_gid != next->admin_gid) {
+        return rm_error_set(error, RM_ERR_CONFIG,
+                            "%s: 'admin_socket.group' cannot change while the control plane runs: "
+                            "restart it",
+                            next->path);
+    }
     return RM_OK;
 }
