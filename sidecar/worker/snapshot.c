@@ -39,16 +39,6 @@ static struct policy *local_policy(const struct snapshot *snapshot,
     return policy;
 }
 
-static bool is_owner(const struct mesh_service *record, const char *identity)
-{
-    for (size_t i = 0; i < record->identity_count; i++) {
-        if (strcmp(record->identities[i], identity) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static bool make_rules(const struct snapshot *snapshot,
                        const struct sidecar_inbound_service *service, struct snapshot_rules *rules,
                        struct rm_error *error)
@@ -66,7 +56,8 @@ static bool make_rules(const struct snapshot *snapshot,
         return true;
     }
     rules->is_owned = record->of.service.port == service->port &&
-                      is_owner(&record->of.service, snapshot->identity->spiffe_id);
+                      mesh_service_has_identity(&record->of.service, snapshot->identity->spiffe_id,
+                                                strlen(snapshot->identity->spiffe_id));
     return mesh_service_policy(&record->of.service, snapshot->own_trust_domain, &rules->mesh,
                                error) == RM_OK;
 }
