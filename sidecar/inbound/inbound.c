@@ -221,7 +221,9 @@ static void connect_target(struct inbound *inbound)
         snapshot_decide(inbound->snapshot, inbound->service, inbound->base.peer->spiffe_id,
                         inbound->base.peer->spiffe_id_length);
     if (refusal != NULL) {
-        refuse(inbound, TUNNEL_DENIED, refusal, NULL);
+        // Without a view we cannot say yes; another endpoint of the service may have one.
+        bool is_passing = strcmp(refusal, "view_missing") == 0;
+        refuse(inbound, is_passing ? TUNNEL_UNREACHABLE : TUNNEL_DENIED, refusal, NULL);
         return;
     }
     inbound->base.application = service->target_address;

@@ -139,6 +139,57 @@ void endpoint_note_success(struct endpoint_state *state)
     state->ejected_until_ms = 0;
 }
 
+struct prune {
+    struct map *wanted; // addresses of the view
+    char **gone;        // owned: addresses to forget
+    size_t gone_count;  // of gone
+};
+
+static void note_gone(void *context, const void *key, size_t key_length, void *value)
+{
+    struct prune *prune = context;
+    const struct endpoint_state *state = value;
+    if (state->open_count == 0 && map_get(prune->wanted, key, key_length) == NULL) {
+        char *address = rm_strndup(key, key_length);
+        if (address != NULL) {
+            prune->gone[prune->gone_count++] = address;
+        }
+    }
+}
+
+// False when memory is exhausted.
+static bool collect_addresses(struct map *wanted, const struct mesh_view *view)
+{
+    size_t count = mesh_view_count(view, MESH_ENDPOINT);
+    for (size_t i = 0; i < count; i++) {
+        char *address = mesh_view_at(view, MESH_ENDPOINT, i)->of.endpoint.address;
+        if (map_put(wanted, address, strlen(address), address, NULL) != RM_OK) {
+            return false;
+        }
+    }
+    return true;
+}
+
+void endpoints_prune(struct map *states, const struct mesh_view *view)
+{
+    // As many states as the view has endpoints is no growth, and the common case.
+    if (map_count(states) <= mesh_view_count(view, MESH_ENDPOINT)) {
+        return;
+    }
+    struct prune prune = {.wanted = map_new(),
+                          .gone = rm_calloc(map_count(states), sizeof *prune.gone)};
+    // Without memory the next change of the view tries again.
+    if (prune.wanted != NULL && prune.gone != NULL && collect_addresses(prune.wanted, view)) {
+        map_visit(states, note_gone, &prune);
+    }
+    for (size_t i = 0; i < prune.gone_count; i++) {
+        rm_free(map_remove(states, prune.gone[i], strlen(prune.gone[i])));
+        rm_free(prune.gone[i]);
+    }
+    rm_free(prune.gone);
+    map_free(prune.wanted);
+}
+
 static void free_state(void *context, const void *key, size_t key_length, void *value)
 {
     (void)context;

@@ -40,5 +40,8 @@ const struct mesh_resource *endpoint_choose(const struct endpoint_question *ques
 struct endpoint_state *endpoint_state_get(struct map *states, const char *address);
 void endpoint_note_failure(struct endpoint_state *state, uint64_t now_ms);
 void endpoint_note_success(struct endpoint_state *state);
+// Forgets addresses without open connections that the view does not have, so that the map does not
+// grow with every endpoint that ever was.
+void endpoints_prune(struct map *states, const struct mesh_view *view);
 // Frees the map and its states. `states` may be NULL.
 void endpoints_free(struct map *states);

@@ -49,7 +49,8 @@ static enum rm_err make_edge_tls(const struct snapshot *snapshot, struct tls_con
     return tls_context_new_spiffe(&profile, out, error);
 }
 
-// On any error no context is left: handshakes are refused rather than judged by what is outdated.
+// A context that cannot be made is missing: handshakes are refused rather than judged by what is
+// outdated.
 static enum rm_err make_contexts(struct worker *worker, struct rm_error *error)
 {
     const struct snapshot *snapshot = worker->snapshot;
@@ -137,7 +138,8 @@ void worker_adopt(struct worker *worker, struct snapshot *snapshot)
     bool is_same_tls = before->identity == snapshot->identity && before->trust == snapshot->trust &&
                        before->config == snapshot->config;
     bool is_same_rules = before->view == snapshot->view && before->trust == snapshot->trust &&
-                         before->config == snapshot->config;
+                         before->config == snapshot->config &&
+                         before->identity == snapshot->identity;
     worker->snapshot = snapshot_ref(snapshot);
     struct rm_error error = {0};
     if (!is_same_tls && make_contexts(worker, &error) != RM_OK) {
@@ -145,6 +147,7 @@ void worker_adopt(struct worker *worker, struct snapshot *snapshot)
     }
     if (!is_same_rules) {
         judge_all(worker);
+        endpoints_prune(worker->endpoints, snapshot->view);
     }
     snapshot_unref(before);
     waiting_resume(worker);
