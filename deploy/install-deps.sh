@@ -5,6 +5,7 @@
 #   1. Debian packages,
 #   2. wolfSSL, built from source into <repository>/.deps/wolfssl,
 #   3. a Python virtualenv for the tests in <repository>/.deps/venv.
+# With --build-only: only what compiling needs, and no virtualenv.
 # Runs as root, or as a user who may use sudo. Safe to run again: what is in place is left alone.
 set -euo pipefail
 shopt -s inherit_errexit
@@ -14,19 +15,23 @@ deps=$repo/.deps
 
 # ---- what is installed -------------------------------------------------------------------------
 
-base_packages=(
-    # build
-    build-essential cmake ninja-build pkg-config ccache clang autoconf automake libtool dpkg-dev
+build_packages=(
+    build-essential cmake ninja-build pkg-config autoconf automake libtool dpkg-dev
     protobuf-compiler libprotobuf-dev protobuf-c-compiler libprotobuf-c-dev
     libuv1-dev libnghttp2-dev libc-ares-dev libsqlite3-dev libjansson-dev libyaml-dev
+)
+test_packages=(
     # checks and unit tests
-    clang-format clang-tidy cppcheck shellcheck valgrind libcmocka-dev
+    ccache clang clang-format clang-tidy cppcheck shellcheck valgrind libcmocka-dev
     # behaviour tests and the demo
     python3 python3-venv nginx-light redis-server redis-tools openssl curl ca-certificates gnutls-bin
     iproute2 nftables procps util-linux faketime libfaketime xxd jq tcpdump
 )
+# The tests run sidecars as containers. Docker's own packages bring a runc of theirs, which apt would
+# remove, with Docker, in favour of Debian's: any runc will do.
+[[ -n $(PATH=$PATH:/usr/sbin:/sbin command -v runc) ]] || test_packages+=(runc)
 bench_packages=(libnginx-mod-stream haproxy hitch stunnel4 wrk iperf3)
-container_packages=(podman buildah runc debootstrap uidmap netavark aardvark-dns slirp4netns fuse-overlayfs)
+container_packages=(podman buildah debootstrap uidmap netavark aardvark-dns slirp4netns fuse-overlayfs)
 
 # Units that Debian would start at boot only because a package of ours arrived.
 service_units=(nginx redis-server haproxy hitch stunnel4)
@@ -82,8 +87,9 @@ own_tarball_hint="give the wolfSSL $wolfssl_version source with REMORA_WOLFSSL_T
 
 usage() {
     cat <<USAGE
-Usage: deploy/install-deps.sh [--bench] [--containers]
+Usage: deploy/install-deps.sh [--build-only] [--bench] [--containers]
 
+  --build-only   install only what compiling Remora needs: nothing for tests, demo and checks
   --bench        also install what the comparisons with other proxies need
   --containers   also install what building container images needs
 
@@ -342,11 +348,12 @@ provide_venv() {
 # ---- main --------------------------------------------------------------------------------------
 
 main() {
-    local packages=("${base_packages[@]}") lock
+    local packages=("${build_packages[@]}") more=() build_only=no lock
     while [[ $# -gt 0 ]]; do
         case $1 in
-        --bench) packages+=("${bench_packages[@]}") ;;
-        --containers) packages+=("${container_packages[@]}") ;;
+        --build-only) build_only=yes ;;
+        --bench) more+=("${bench_packages[@]}") ;;
+        --containers) more+=("${container_packages[@]}") ;;
         -h | --help) usage; return ;;
         *) usage >&2; die "unknown option: $1" ;;
         esac
@@ -355,9 +362,10 @@ main() {
     mkdir -p "$deps"
     exec {lock}>"$deps/.lock"
     flock "$lock" # one run at a time, so that two of them do not replace each other's files
-    install_packages "${packages[@]}"
+    [[ $build_only = yes ]] || packages+=("${test_packages[@]}")
+    install_packages "${packages[@]}" "${more[@]}"
     provide_wolfssl
-    provide_venv
+    [[ $build_only = yes ]] || provide_venv
     # A run through sudo leaves nothing behind that the owner of the checkout cannot remove.
     [[ $EUID -ne 0 ]] || chown -R --reference="$repo" "$deps"
     step "done"
