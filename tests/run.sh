@@ -29,24 +29,39 @@ if command -v ccache >/dev/null; then
     launcher=(-DCMAKE_C_COMPILER_LAUNCHER=ccache)
 fi
 
-build() { # preset
-    step "build: $1"
+configure() { # preset
     cmake --preset "$1" "${launcher[@]}" >/dev/null
-    cmake --build --preset "$1" -- -j "$jobs"
+}
+
+build() { # preset, targets (none: everything)
+    local preset=$1
+    shift
+    step "build: $preset"
+    cmake --build --preset "$preset" -- -j "$jobs" "$@"
+}
+
+# The unit tests with this label, as build targets (remora_unit_test() names them alike).
+targets_of() { # preset, label
+    ctest --test-dir "build/$1" -N -L "$2" 2>/dev/null | sed -nE 's/.* (unit\.[^ ]+)$/\1/p' | tr . _
 }
 
 run() { # preset, ctest arguments
     local preset=$1
     shift
     step "tests: $preset $*"
-    ctest --test-dir "build/$preset" --output-on-failure --no-tests=error -j "$jobs" "$@"
+    # Most tests wait for sockets and timers rather than compute: twice as many as processors.
+    ctest --test-dir "build/$preset" --output-on-failure --no-tests=error -j $((jobs * 2)) "$@"
 }
 
+configure ci
 build ci
 run ci "${filter[@]}"
 if [ "$mode" = all ]; then
+    configure asan-ubsan
     build asan-ubsan
     run asan-ubsan -L 'unit|fault|fuzz|behavior|interop'
-    build tsan
-    run tsan -L 'threads'
+    configure tsan
+    mapfile -t targets < <(targets_of tsan threads)
+    build tsan remora-sidecar remora-control remora "${targets[@]}"
+    run tsan -L threads
 fi
