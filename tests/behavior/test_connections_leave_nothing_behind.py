@@ -72,7 +72,7 @@ def test_two_thousand_failed_handshakes(mesh, authority):
 
     def nonsense():
         with socket.create_connection(("127.0.0.1", pair.server.tunnel), 20) as connection:
-            connection.sendall(os.urandom(100))
+            connection.sendall(b"x" + os.urandom(99))
             outcome(connection)
 
     check_churn(pair, 2000, nonsense)

@@ -5,7 +5,7 @@ import pathlib
 import socket
 
 from ca import Authority
-from mesh import EchoServer, Sidecar, free_port
+from mesh import EchoServer, Sidecar, free_port, identity
 
 SERVICE, SERVICE_PORT = "web", 80
 
@@ -99,6 +99,20 @@ def echo_pair(mesh, handler=None, **options):
     """A Pair before an EchoServer: (pair, application)."""
     application = mesh.add(EchoServer(handler))
     return Pair(mesh, application.address, **options), application
+
+
+def joined_pair(mesh, handler=None, *, lifetime="1h", control=None, server=None, client=None, **options):
+    """(pair, application, control plane): the same pair with certificates from a control plane, which owns the
+    service web:80. `control`, `server` and `client` are options of that part only."""
+    plane = mesh.control or mesh.start_control(lifetime=lifetime, **(control or {}))
+    application = mesh.add(EchoServer(handler))
+    plane.create_service(SERVICE, SERVICE_PORT, identity("web"))
+    inbound = mesh.sidecar("web", serves=[(SERVICE, SERVICE_PORT, application.address)],
+                           **{**options, **(server or {})})
+    outbound = mesh.sidecar("client", calls=[SERVICE], **{**options, **(client or {})})
+    pair = Pair.of(outbound, outbound.port(SERVICE))
+    pair.server, pair.server_id, pair.client_id = inbound, identity("web"), identity("client")
+    return pair, application, plane
 
 
 def read_all(connection):
