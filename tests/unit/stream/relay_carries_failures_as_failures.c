@@ -54,6 +54,8 @@ struct failing {
     enum rm_err read;       // of each read
     enum rm_err write;      // of each write; RM_OK: takes all
     enum rm_err finish;     // of finish
+    size_t answer_bytes;    // of party_byte(): readable before `read`, once a write was tried
+    bool was_written;       // one was
     bool was_aborted;       // closed as an abort
 };
 
@@ -65,10 +67,17 @@ static struct failing *failing_of(struct stream *stream)
 static enum rm_err failing_read(struct stream *stream, uint8_t *bytes, size_t capacity,
                                 size_t *length)
 {
-    (void)bytes;
-    (void)capacity;
-    (void)length;
-    return failing_of(stream)->read;
+    struct failing *failing = failing_of(stream);
+    if (failing->answer_bytes == 0) {
+        return failing->read;
+    }
+    assert_true(capacity >= failing->answer_bytes);
+    for (size_t i = 0; i < failing->answer_bytes; i++) {
+        bytes[i] = party_byte(i);
+    }
+    *length = failing->answer_bytes;
+    failing->answer_bytes = 0;
+    return RM_OK;
 }
 
 static enum rm_err failing_write(struct stream *stream, const struct iovec *parts, int count,
@@ -76,6 +85,7 @@ static enum rm_err failing_write(struct stream *stream, const struct iovec *part
 {
     (void)count;
     *written = parts[0].iov_len;
+    failing_of(stream)->was_written = true;
     return failing_of(stream)->write;
 }
 
@@ -86,7 +96,10 @@ static enum rm_err failing_finish(struct stream *stream)
 
 static void failing_want(struct stream *stream, unsigned events)
 {
-    if ((events & STREAM_READ) != 0 && failing_of(stream)->read != RM_ERR_WOULD_BLOCK) {
+    const struct failing *failing = failing_of(stream);
+    bool is_readable =
+        failing->read != RM_ERR_WOULD_BLOCK && (failing->answer_bytes == 0 || failing->was_written);
+    if ((events & STREAM_READ) != 0 && is_readable) {
         deferred_schedule(stream->loop, &failing_of(stream)->event);
     }
 }
@@ -194,6 +207,22 @@ static void a_failed_write_is_a_failure_after_an_orderly_end(void **state)
     assert_int_equal(scene.relayed.left.read_end, RM_ERR_RESET);
 }
 
+// The write fails before anything was read: what b had sent is carried before a is reset.
+static void an_answer_that_is_read_after_the_write_failed_arrives(void **state)
+{
+    (void)state;
+    struct failing_relay scene;
+    failing_relay_make(&scene);
+    scene.relayed.left.send_bytes = 10;
+    scene.relayed.left.stays_open = true;
+    scene.failing.answer_bytes = 6;
+    scene.failing.write = RM_ERR_RESET;
+    scene.failing.read = RM_ERR_RESET;
+    failing_relay_run(&scene);
+    assert_int_equal(scene.relayed.result.error, RM_ERR_RESET);
+    assert_int_equal(scene.relayed.result.b_to_a_bytes, 6);
+}
+
 // A server that answers early and resets the rest of the request: the answer arrives.
 static void an_early_answer_arrives_before_the_reset(void **state)
 {
@@ -232,6 +261,7 @@ int main(void)
         cmocka_unit_test(a_truncated_side_aborts_the_other),
         cmocka_unit_test(an_end_that_cannot_be_said_is_a_failure),
         cmocka_unit_test(a_failed_write_is_a_failure_after_an_orderly_end),
+        cmocka_unit_test(an_answer_that_is_read_after_the_write_failed_arrives),
         cmocka_unit_test(an_early_answer_arrives_before_the_reset),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -14,6 +14,7 @@ struct silence {
     struct timer timer;     // lets time pass
     uint64_t step_ms;       // by which the clock moves
     unsigned steps;         // moves before the test gives up
+    unsigned finish_at;     // steps left when the left says its end; 0: as it likes
     bool sends;             // the left sends a byte at each step
 };
 
@@ -29,6 +30,10 @@ static void on_step(void *context)
         return;
     }
     clock_ahead_ms += silence->step_ms;
+    if (silence->finish_at != 0 && silence->steps == silence->finish_at) {
+        left->stays_open = false;
+        party_go_on(left);
+    }
     if (silence->sends) {
         left->send_bytes++;
         party_go_on(left);
@@ -95,6 +100,17 @@ static void half_closed_it_has_its_own_limit(void **state)
     assert_int_equal(run_silence(&open, &options), RM_ERR_CANCELLED);
 }
 
+// Long silent while open, which nothing forbids, and then half-closed.
+static void the_half_closed_silence_begins_with_the_end(void **state)
+{
+    (void)state;
+    const struct relay_options options = {.half_close_timeout_ms = 60000};
+    struct silence silence = silence_make(25000, 7);
+    silence.finish_at = 2;
+    assert_int_equal(run_silence(&silence, &options), RM_ERR_CANCELLED);
+    assert_int_equal(silence.relayed.right.read_end, RM_ERR_EOF);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -102,6 +118,7 @@ int main(void)
         cmocka_unit_test(a_byte_now_and_then_keeps_it),
         cmocka_unit_test(without_limits_it_stays),
         cmocka_unit_test(half_closed_it_has_its_own_limit),
+        cmocka_unit_test(the_half_closed_silence_begins_with_the_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
