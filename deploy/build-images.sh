@@ -166,8 +166,9 @@ check_image() { # image
     bytes=$("${podman[@]}" image inspect --format '{{.Size}}' "$image")
     [[ $owner = "$user" ]] || die "$image runs as '$owner', not as $user"
     ((bytes < size_limit_bytes)) || die "$image has $bytes bytes: $size_limit_bytes is the limit"
-    version=$("${podman[@]}" run --rm --read-only --cap-drop all --security-opt no-new-privileges \
-        --network none "${limits[@]}" "$image" --version) || die "$image does not run"
+    version=$("${podman[@]}" run --rm --read-only --read-only-tmpfs=false --cap-drop all \
+        --security-opt no-new-privileges --network none "${limits[@]}" "$image" --version) ||
+        die "$image does not run"
     printf '  %-16s %6.2f MiB  user %s  %s\n' "$image" "$(awk "BEGIN { print $bytes / 1048576 }")" \
         "$owner" "${version%%$'\n'*}"
 }
@@ -176,7 +177,11 @@ base=
 fresh=no
 while [[ $# -gt 0 ]]; do
     case $1 in
-    --base) base=${2:?"--base needs an image"}; shift ;;
+    --base)
+        [[ $# -ge 2 ]] || die "--base needs an image"
+        base=$2
+        shift
+        ;;
     --fresh) fresh=yes ;;
     -h | --help) usage; exit ;;
     *) usage >&2; die "unknown option: $1" ;;
