@@ -5,6 +5,9 @@
 
 #include "disk_fault.h"
 
+#define NOTHING_43 "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+#define UNKNOWN_TOKEN "rmt1.000000000000." NOTHING_43 "." NOTHING_43
+
 static void ask(struct service_fixture *fixture, const struct workload *workload,
                 const char *join_token, struct reply *reply)
 {
@@ -62,8 +65,7 @@ static void refusals_have_their_status(void **state)
     assert_refused(&reply, RPC_UNAUTHENTICATED, "no_evidence: ");
     ask(fixture, &workload, "nonsense", &reply);
     assert_refused(&reply, RPC_INVALID_ARGUMENT, "token_malformed: ");
-    ask(fixture, &workload, "rmt1.000000000000.AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA.AAAA",
-        &reply);
+    ask(fixture, &workload, UNKNOWN_TOKEN, &reply);
     assert_refused(&reply, RPC_PERMISSION_DENIED, "token_unknown: ");
     disk_fault_fail(DISK_SYNC, 1, 0, 5);
     ask(fixture, &workload, token, &reply);
