@@ -166,7 +166,10 @@ enum rm_err rm_error_wrap(struct rm_error *error, const char *format, ...)
     va_start(args, format);
     vsnprintf(prefix, sizeof(prefix), format, args);
     va_end(args);
-    return rm_error_set(error, error->code, "%s: %s", prefix, rm_error_message(error));
+    // Who wraps has failed: an error that nobody filled in must not read as a success.
+    enum rm_err code = error->code != RM_OK ? error->code : RM_ERR_INTERNAL;
+    const char *message = error->message[0] != '\0' ? error->message : rm_err_text(code);
+    return rm_error_set(error, code, "%s: %s", prefix, message);
 }
 
 void rm_error_clear(struct rm_error *error)

@@ -107,8 +107,8 @@ enum rm_err rm_error_set(struct rm_error *error, enum rm_err code, const char *f
 // rm_err_from_errno(system_error).
 enum rm_err rm_error_set_errno(struct rm_error *error, int system_error, const char *format, ...)
     RM_PRINTF(3, 4);
-// Puts "<prefix>: " before the message that is there; keeps and returns the code. Without `error`
-// the code is unknown and reads RM_ERR_INTERNAL.
+// Puts "<prefix>: " before the message that is there; keeps and returns the code. Without `error`,
+// or when nobody has filled it in, the code is unknown and reads RM_ERR_INTERNAL: never success.
 enum rm_err rm_error_wrap(struct rm_error *error, const char *format, ...) RM_PRINTF(2, 3);
 void rm_error_clear(struct rm_error *error);
 // The message, or the code's text when there is none. Never NULL.
