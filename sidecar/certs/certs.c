@@ -146,11 +146,31 @@ enum rm_err certs_start(struct loop *loop, struct resolver *resolver, struct sid
     return RM_OK;
 }
 
+// Another folder: what it holds counts from now on.
+static void read_state_anew(struct certs *certs, const char *path)
+{
+    struct rm_error error = {0};
+    state_dir_deinit(&certs->state);
+    if (path != NULL &&
+        state_dir_read(path, certs->config->control.trust_domain, &certs->state, &error) != RM_OK) {
+        certs_note_failure(certs, rm_error_message(&error));
+    }
+}
+
+static bool is_same_path(const char *a, const char *b)
+{
+    return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
+}
+
 void certs_configure(struct certs *certs, struct sidecar_config *config)
 {
+    bool is_same_state = is_same_path(certs->config->control.state_dir, config->control.state_dir);
     sidecar_config_ref(config);
     sidecar_config_unref(certs->config);
     certs->config = config;
+    if (!is_same_state) {
+        read_state_anew(certs, config->control.state_dir);
+    }
     certs->has_files_seen = false;
     certs->is_renewal_refused = false;
     certs->is_rejoin_refused = false;

@@ -87,14 +87,16 @@ static enum rm_err choose_attempt(struct certs *certs, struct rm_error *error)
         certs->attempt = CERTS_REJOIN;
     } else if (control->join_token_file != NULL) {
         certs->attempt = CERTS_JOIN;
-        // If the token is refused too, the next round begins with the re-join key again.
+        // If the token is refused too, the next round begins with what we have again.
+        certs->is_renewal_refused = false;
         certs->is_rejoin_refused = false;
     } else {
+        certs->is_renewal_refused = false;
         certs->is_rejoin_refused = false;
         return rm_error_set(error, RM_ERR_CONFIG,
-                            "no certificate in force, no accepted re-join key in '%s', and no "
-                            "join_token_file: make a token with 'remora token create' and name its "
-                            "file",
+                            "no certificate that the control plane renews, no re-join key in '%s' "
+                            "that it accepts, and no join_token_file: make a token with 'remora "
+                            "token create' and name its file",
                             control->state_dir);
     }
     return RM_OK;
@@ -103,18 +105,19 @@ static enum rm_err choose_attempt(struct certs *certs, struct rm_error *error)
 static enum rm_err make_context(struct certs *certs, struct tls_context **out,
                                 struct rm_error *error)
 {
+    struct trust_snapshot *live = certs->view_trust != NULL ? certs->view_trust : certs->trust;
     if (certs->attempt == CERTS_RENEW) {
-        struct trust_snapshot *trust = certs->view_trust != NULL ? certs->view_trust : certs->trust;
-        return spiffe_context(certs->identity, trust, out, error);
+        return spiffe_context(certs->identity, live, out, error);
     }
     struct trust_snapshot *trust = NULL;
     if (certs->config->control.bundle_file != NULL) {
         RM_TRY(own_bundle(certs, &trust, error));
-    } else if (certs->trust != NULL) {
-        trust = trust_ref(certs->trust);
-    } else if (certs->state.trust != NULL) {
+    } else if (live != NULL) {
+        trust = trust_ref(live);
+    } else if (certs->attempt == CERTS_REJOIN && certs->state.trust != NULL) {
         trust = trust_ref(certs->state.trust);
     } else {
+        // A token's pins are newer than any bundle that was kept.
         return pinned_context(certs, out, error);
     }
     enum rm_err result = spiffe_context(NULL, trust, out, error);
@@ -122,8 +125,7 @@ static enum rm_err make_context(struct certs *certs, struct tls_context **out,
     return result;
 }
 
-// --- The request.
-// -----------------------------------------------------------------------------------------
+// --- The request. ---
 
 #define REJOIN_LABEL "remora-rejoin-v1" // with its NUL: separates the domains of signatures
 
@@ -168,7 +170,10 @@ static enum rm_err add_evidence(struct certs *certs, struct issue_request *reque
         request->rejoin_signature = signature;
         RM_TRY(sign_rejoin(certs, request, signature, &request->rejoin_signature_length));
     }
-    if (control->state_dir != NULL && certs->state.rejoin_key == NULL) {
+    // Who joins anew had no re-join key, or one that was refused: it is replaced.
+    certs->is_rejoin_offered = control->state_dir != NULL &&
+                               (certs->state.rejoin_key == NULL || certs->attempt == CERTS_JOIN);
+    if (certs->is_rejoin_offered) {
         if (certs->new_rejoin_key == NULL) {
             RM_TRY(key_generate(&certs->new_rejoin_key));
         }
@@ -207,8 +212,7 @@ static enum rm_err make_request(struct certs *certs, uint8_t **bytes, size_t *le
     return result;
 }
 
-// --- The answer.
-// -----------------------------------------------------------------------------------------
+// --- The answer. ---
 
 // What was issued must be ours: our key, our trust domain, a chain to the bundle that came along.
 static enum rm_err check_issued(const struct certs *certs, const struct issue_response *response,
@@ -227,6 +231,11 @@ static enum rm_err check_issued(const struct certs *certs, const struct issue_re
                             "the issued certificate is for '%s', not for the trust domain %s",
                             identity->spiffe_id != NULL ? identity->spiffe_id : "", domain);
     }
+    if (strcmp(identity->spiffe_id, response->identity) != 0) {
+        return rm_error_set(error, RM_ERR_UNTRUSTED,
+                            "the issued certificate is for '%s', the answer says '%s'",
+                            identity->spiffe_id, response->identity);
+    }
     for (size_t i = 0; i < identity->chain.count; i++) {
         ders[i].bytes = identity->chain.certificates[i].bytes;
         ders[i].length = identity->chain.certificates[i].length;
@@ -243,7 +252,7 @@ static enum rm_err check_issued(const struct certs *certs, const struct issue_re
 static void keep_rejoin_key(struct certs *certs, const struct issue_response *response)
 {
     struct rm_error error = {0};
-    if (certs->new_rejoin_key == NULL || !response->is_rejoin_registered) {
+    if (!certs->is_rejoin_offered || !response->is_rejoin_registered) {
         return;
     }
     enum rm_err result =
@@ -299,14 +308,25 @@ static enum rm_err take_answer(struct certs *certs, const uint8_t *bytes, size_t
     return result;
 }
 
+// Without memory for a sentence the code must do.
+static const char *sentence_of(const struct rm_error *error, enum rm_err result)
+{
+    return error->message[0] != '\0' ? error->message : rm_err_text(result);
+}
+
 static void certs_on_message(void *context, struct rpc_call *call, const uint8_t *bytes,
                              size_t length)
 {
     struct certs *certs = context;
     struct rm_error error = {0};
     (void)call;
-    if (take_answer(certs, bytes, length, &error) != RM_OK) {
-        certs_note_failure(certs, rm_error_message(&error));
+    if (certs->is_stopping || certs->has_answer) {
+        return; // one request, one answer
+    }
+    certs->has_answer = true;
+    enum rm_err result = take_answer(certs, bytes, length, &error);
+    if (result != RM_OK) {
+        certs_note_failure(certs, sentence_of(&error, result));
     }
 }
 
@@ -322,7 +342,7 @@ static void certs_on_call_close(void *context, struct rpc_call *call, enum rpc_s
 {
     struct certs *certs = context;
     (void)call;
-    if (status != RPC_OK) {
+    if (status != RPC_OK && !certs->is_stopping) {
         char sentence[RM_ERROR_MESSAGE_BYTES];
         snprintf(sentence, sizeof sentence,
                  "the control plane refused to issue a certificate (%s): %s",
@@ -332,6 +352,8 @@ static void certs_on_call_close(void *context, struct rpc_call *call, enum rpc_s
             certs->is_rejoin_refused = certs->is_rejoin_refused || certs->attempt == CERTS_REJOIN;
         }
         certs_note_failure(certs, sentence);
+    } else if (!certs->has_answer && !certs->is_stopping) {
+        certs_note_failure(certs, "the control plane answered without a certificate");
     }
     if (certs->link != NULL) {
         link_drain(certs->link);
@@ -364,8 +386,7 @@ static void certs_on_link_ready(void *context, struct rpc_client *client)
             rpc_call_cancel(call); // its close tells
         }
     } else {
-        certs_note_failure(certs,
-                           error.code != RM_OK ? rm_error_message(&error) : rm_err_text(result));
+        certs_note_failure(certs, sentence_of(&error, result));
         link_close(certs->link);
     }
     rm_free_wiped(bytes, length);
@@ -382,6 +403,9 @@ static void certs_on_link_end(void *context, enum rm_err reason, const char *sen
         certs_finish_stop(certs);
     } else if (certs->status.last_error[0] != '\0') {
         certs_look_again(certs, backoff_next_ms(&certs->backoff, random_u32()));
+    } else {
+        // The next renewal may have become due while this connection was ending.
+        certs_look_again(certs, rotation_sleep_ms(&certs->rotation, clock_mono_ms()));
     }
 }
 
@@ -389,6 +413,7 @@ void certs_control_attempt(struct certs *certs)
 {
     struct rm_error error = {0};
     struct tls_context *tls = NULL;
+    certs->has_answer = false;
     enum rm_err result = choose_attempt(certs, &error);
     if (result == RM_OK) {
         result = make_context(certs, &tls, &error);
@@ -411,7 +436,7 @@ void certs_control_attempt(struct certs *certs)
     tls_context_unref(tls);
     if (result != RM_OK) {
         certs->link = NULL;
-        certs_note_failure(certs, rm_error_message(&error));
+        certs_note_failure(certs, sentence_of(&error, result));
         certs_look_again(certs, backoff_next_ms(&certs->backoff, random_u32()));
     }
 }

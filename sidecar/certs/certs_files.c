@@ -198,17 +198,33 @@ enum rm_err certs_files_start(struct certs *certs, struct rm_error *error)
     return read_all(certs, error);
 }
 
+// Files that were refused may become right without a change: a date comes, descriptors are free
+// again.
+static bool is_retry_due(const struct certs *certs)
+{
+    return certs->files_retry_ms != 0 && clock_mono_ms() >= certs->files_retry_ms;
+}
+
 void certs_files_look(struct certs *certs)
 {
     uint8_t digest[SHA256_BYTES];
-    if (!digest_files(&certs->config->files, digest) ||
-        (certs->has_files_seen && memcmp(digest, certs->files_seen, sizeof digest) == 0)) {
+    if (!digest_files(&certs->config->files, digest)) {
+        return;
+    }
+    bool is_changed =
+        !certs->has_files_seen || memcmp(digest, certs->files_seen, sizeof digest) != 0;
+    if (!is_changed && !is_retry_due(certs)) {
         return;
     }
     memcpy(certs->files_seen, digest, sizeof digest);
     certs->has_files_seen = true;
+    certs->files_retry_ms = 0;
     struct rm_error error = {0};
+    if (is_changed) {
+        backoff_reset(&certs->backoff);
+    }
     if (read_all(certs, &error) != RM_OK) {
+        certs->files_retry_ms = clock_mono_ms() + backoff_next_ms(&certs->backoff, random_u32());
         certs_note_failure(certs, rm_error_message(&error));
     }
 }

@@ -35,16 +35,19 @@ struct certs {
     struct backoff backoff;
     bool is_stopping;
     // Control plane.
-    struct link *link;          // of the running attempt; NULL: none runs
-    enum certs_attempt attempt; // the running or last one
-    bool is_renewal_refused;    // the lineage is at its end: join anew
-    bool is_rejoin_refused;
+    struct link *link;                  // of the running attempt; NULL: none runs
+    enum certs_attempt attempt;         // the running or last one
+    bool is_renewal_refused;            // the lineage is at its end: join anew
+    bool is_rejoin_refused;             // by the running or last attempt
+    bool has_answer;                    // the running attempt's call was answered
     struct private_key *new_key;        // of the running attempt
-    struct private_key *new_rejoin_key; // offered in the running attempt; NULL: none
+    struct private_key *new_rejoin_key; // to be registered; NULL: none yet
+    bool is_rejoin_offered;             // the running attempt's request carries it
     struct state_dir state;             // what the state folder held
     // Files.
     uint8_t files_seen[32]; // SHA-256 of what stat said about the files last read
     bool has_files_seen;
+    uint64_t files_retry_ms; // when files that were refused are read again, unchanged; 0: never
 };
 
 // Puts a new identity in force and tells the user. Shares both.

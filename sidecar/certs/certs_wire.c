@@ -86,10 +86,26 @@ static enum rm_err read_bundle(const Remora__Identity__V1__TrustBundle *bundle,
     return out->trust != NULL ? RM_OK : RM_ERR_NO_MEMORY;
 }
 
+// Arithmetic on times must not be able to overflow, whatever the other end says.
+#define TIME_MAX_S INT64_C(253402300799) // the end of the year 9999, as in a certificate
+
+static enum rm_err check_times(const Remora__Identity__V1__IssueResponse *message,
+                               struct rm_error *error)
+{
+    bool is_sane = message->issued_at_s > 0 && message->issued_at_s <= message->not_after_s &&
+                   message->not_after_s <= TIME_MAX_S;
+    return is_sane ? RM_OK
+                   : rm_error_set(error, RM_ERR_MALFORMED,
+                                  "the answer's times make no sense: issued at %lld, valid until "
+                                  "%lld",
+                                  (long long)message->issued_at_s, (long long)message->not_after_s);
+}
+
 static enum rm_err read_response(const Remora__Identity__V1__IssueResponse *message,
                                  const char *trust_domain, struct issue_response *out,
                                  struct rm_error *error)
 {
+    RM_TRY(check_times(message, error));
     RM_TRY(read_chain(message, out, error));
     RM_TRY(read_bundle(message->bundle, trust_domain, out, error));
     out->identity = rm_strdup(message->identity);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "certs/join_token.h"
 
+#include <stdbool.h>
 #include <string.h>
 
 #include "base/encode.h"
@@ -46,11 +47,24 @@ static enum rm_err read_pins(const char *path, const char *pins, struct join_tok
         }
         memcpy(out->pins[out->pin_count++], pin, KEY_ID_BYTES);
         pins += length;
-        if (*pins == '+') {
-            pins++;
+        if (*pins == '+' && *++pins == '\0') {
+            return malformed(path, "a pin is missing after '+'", error);
         }
     }
     return RM_OK;
+}
+
+// Base64url, the dots between the parts and the plus between pins: nothing else is ever in a token.
+static bool has_foreign_byte(const uint8_t *bytes, size_t length)
+{
+    static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+                                  "-_.+";
+    for (size_t i = 0; i < length; i++) {
+        if (memchr(allowed, bytes[i], sizeof allowed - 1) == NULL) {
+            return true;
+        }
+    }
+    return false;
 }
 
 static enum rm_err read_parts(const char *path, struct join_token *out, struct rm_error *error)
@@ -88,9 +102,11 @@ enum rm_err join_token_read(const char *path, struct join_token *out, struct rm_
     enum rm_err result = secret_new(length + 1, &out->text);
     if (result == RM_OK) {
         memcpy(out->text.bytes, file.bytes, length);
-        result = memchr(file.bytes, '\0', length) == NULL
-                     ? read_parts(path, out, error)
-                     : malformed(path, "it has a NUL byte", error);
+        result = has_foreign_byte(file.bytes, length)
+                     ? malformed(path, "it has a character that no token has", error)
+                     : read_parts(path, out, error);
+    } else {
+        result = rm_error_set(error, result, "out of memory");
     }
     secret_free(&file);
     if (result != RM_OK) {

@@ -68,23 +68,30 @@ static enum rm_err read_key(const char *path, struct state_dir *out, struct rm_e
         rm_error_clear(error);
         return RM_OK;
     }
-    if (result == RM_OK) {
-        result = key_parse(bytes.bytes, bytes.length, &out->rejoin_key, error);
-        secret_free(&bytes);
-    }
+    RM_TRY(result);
+    result = key_parse(bytes.bytes, bytes.length, &out->rejoin_key, error);
+    secret_free(&bytes);
     return result == RM_OK ? RM_OK : rm_error_wrap(error, "%s", path);
 }
 
-static enum rm_err read_identity(const char *path, struct state_dir *out, struct rm_error *error)
+static enum rm_err read_identity(const char *path, const char *trust_domain, struct state_dir *out,
+                                 struct rm_error *error)
 {
     uint8_t *bytes = NULL;
     size_t length = 0;
     struct spiffe_id id;
     RM_TRY(file_read(path, SPIFFE_ID_MAX_BYTES, &bytes, &length, error));
     enum rm_err result = spiffe_id_parse((const char *)bytes, length, &id, error);
+    if (result == RM_OK && !spiffe_id_in_domain(&id, trust_domain)) {
+        result = rm_error_set(error, RM_ERR_CONFIG,
+                              "'%.*s' is not in the trust domain %s: the folder belongs to another "
+                              "mesh; name another state_dir, or empty this one",
+                              (int)id.length, id.text, trust_domain);
+    }
     if (result == RM_OK) {
         out->identity = rm_strndup(id.text, id.length);
-        result = out->identity != NULL ? RM_OK : RM_ERR_NO_MEMORY;
+        result =
+            out->identity != NULL ? RM_OK : rm_error_set(error, RM_ERR_NO_MEMORY, "out of memory");
     }
     rm_free(bytes);
     return result == RM_OK ? RM_OK : rm_error_wrap(error, "%s", path);
@@ -101,7 +108,7 @@ static enum rm_err read_all(const char *path, const char *trust_domain, struct s
         return RM_OK;
     }
     RM_TRY(path_in(path, IDENTITY_FILE, file, error));
-    RM_TRY(read_identity(file, out, error));
+    RM_TRY(read_identity(file, trust_domain, out, error));
     RM_TRY(path_in(path, BUNDLE_FILE, file, error));
     struct trust_builder *builder = trust_builder_new();
     if (builder == NULL) {
