@@ -1,19 +1,20 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-#include "config/sidecar_config.h"
+#include "config/sidecar_config_internal.h"
 
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/alloc.h"
 #include "base/log.h"
 #include "identity/spiffe.h"
+#include "mesh/resource.h"
 #include "policy/glob.h"
 
 static const char *const log_levels[] = {"debug", "info", "warn", "error", NULL};
 static const char *const log_formats[] = {"auto", "text", "json", NULL};
 static const char *const access_logs[] = {"off", "errors", "all", NULL};
 
-#define LISTEN_ADDRESSES_MAX 1024 // each costs a descriptor in every worker
 #define SECOND INT64_C(1000)
 #define DAY (86400 * SECOND)
 
@@ -34,10 +35,35 @@ static enum rm_err check_address(const char *text, struct rm_error *error)
     return socket_address_parse(text, &ignored, error);
 }
 
+static enum rm_err check_host_port(const char *text, struct rm_error *error)
+{
+    const char *colon = strrchr(text, ':');
+    char *end = NULL;
+    unsigned long port =
+        colon != NULL && isdigit((unsigned char)colon[1]) ? strtoul(colon + 1, &end, 10) : 0;
+    if (colon == NULL || colon == text || port == 0 || port > 65535 || *end != '\0') {
+        return rm_error_set(error, RM_ERR_MALFORMED,
+                            "expected host:port, e.g. control.example:15010 or [::1]:15010");
+    }
+    return RM_OK;
+}
+
+static enum rm_err check_zone(const char *text, struct rm_error *error)
+{
+    return mesh_label_is_valid(text)
+               ? RM_OK
+               : rm_error_set(error, RM_ERR_MALFORMED,
+                              "a zone is 1 to %d letters, digits, '.', '_' and '-'",
+                              MESH_MAX_LABEL_BYTES);
+}
+
 #define AT(member) offsetof(struct sidecar_config, member)
 
 static const struct config_field control_fields[] = {
-    {.key = "address", .type = CONFIG_STRING, .offset = AT(control.address)},
+    {.key = "address",
+     .type = CONFIG_STRING,
+     .offset = AT(control.address),
+     .check = check_host_port},
     {.key = "trust_domain",
      .type = CONFIG_STRING,
      .offset = AT(control.trust_domain),
@@ -79,8 +105,14 @@ static const struct config_field files_fields[] = {
 };
 
 static const struct config_field identity_fields[] = {
-    {.key = "control", .type = CONFIG_SECTION, .fields = control_fields},
-    {.key = "files", .type = CONFIG_SECTION, .fields = files_fields},
+    {.key = "control",
+     .type = CONFIG_SECTION,
+     .fields = control_fields,
+     .place_offset = AT(control.place)},
+    {.key = "files",
+     .type = CONFIG_SECTION,
+     .fields = files_fields,
+     .place_offset = AT(files.place)},
     {0},
 };
 
@@ -90,6 +122,7 @@ static const struct config_field service_fields[] = {
      .type = CONFIG_STRING,
      .offset = SERVICE_AT(name),
      .is_required = true,
+     .check = mesh_name_check,
      .place_offset = SERVICE_AT(place)},
     {.key = "port",
      .type = CONFIG_INTEGER,
@@ -148,13 +181,20 @@ static const struct config_field outbound_fields[] = {
      .is_required = true,
      .check = check_address,
      .place_offset = OUTBOUND_AT(place)},
-    {.key = "service", .type = CONFIG_STRING, .offset = OUTBOUND_AT(service), .is_required = true},
+    {.key = "service",
+     .type = CONFIG_STRING,
+     .offset = OUTBOUND_AT(service),
+     .is_required = true,
+     .check = mesh_name_check},
     {.key = "port",
      .type = CONFIG_INTEGER,
      .offset = OUTBOUND_AT(port),
      .minimum = 0,
      .maximum = 65535},
-    {.key = "endpoint", .type = CONFIG_STRING, .offset = OUTBOUND_AT(endpoint)},
+    {.key = "endpoint",
+     .type = CONFIG_STRING,
+     .offset = OUTBOUND_AT(endpoint),
+     .check = check_host_port},
     {.key = "identity", .type = CONFIG_STRING, .offset = OUTBOUND_AT(identity), .check = check_id},
     {.key = "expose", .type = CONFIG_BOOL, .offset = OUTBOUND_AT(is_exposed)},
     {.key = "socket_mode", .type = CONFIG_STRING, .offset = OUTBOUND_AT(socket_mode)},
@@ -215,7 +255,11 @@ static const struct config_field timeout_fields[] = {
 };
 
 static const struct config_field fields[] = {
-    {.key = "identity", .type = CONFIG_SECTION, .fields = identity_fields, .is_required = true},
+    {.key = "identity",
+     .type = CONFIG_SECTION,
+     .fields = identity_fields,
+     .is_required = true,
+     .place_offset = AT(identity_place)},
     {.key = "inbound", .type = CONFIG_SECTION, .fields = inbound_fields},
     {.key = "outbound",
      .type = CONFIG_LIST,
@@ -232,7 +276,7 @@ static const struct config_field fields[] = {
      .offset = AT(metrics_listen),
      .initial = "0.0.0.0:15020",
      .check = check_address},
-    {.key = "zone", .type = CONFIG_STRING, .offset = AT(zone)},
+    {.key = "zone", .type = CONFIG_STRING, .offset = AT(zone), .check = check_zone},
     {.key = "workers",
      .type = CONFIG_INTEGER,
      .offset = AT(workers),
@@ -243,175 +287,6 @@ static const struct config_field fields[] = {
     {.key = "log", .type = CONFIG_SECTION, .fields = log_fields},
     {0},
 };
-
-static const struct config_place no_place = {0};
-
-static enum rm_err check_identity(const struct sidecar_config *config, struct rm_error *error)
-{
-    bool has_control = config->control.address != NULL;
-    bool has_files = config->files.certificate != NULL;
-    if (has_control == has_files) {
-        return config_fail(error, config->path, no_place,
-                           "identity needs exactly one of 'control' (with its 'address') and "
-                           "'files' (with 'certificate', 'key' and 'bundle')");
-    }
-    if (has_files && (config->files.key == NULL || config->files.bundle == NULL)) {
-        return config_fail(error, config->path, no_place,
-                           "identity.files needs 'certificate', 'key' and 'bundle'");
-    }
-    if (has_control && config->control.join_token_file == NULL &&
-        config->control.state_dir == NULL) {
-        return config_fail(error, config->path, no_place,
-                           "identity.control needs a 'join_token_file', or a 'state_dir' with an "
-                           "earlier re-join key; make a token with 'remora token create'");
-    }
-    if (has_control && config->control.trust_domain == NULL) {
-        return config_fail(error, config->path, no_place,
-                           "identity.control needs 'trust_domain', so that the control plane can "
-                           "be told from an impostor");
-    }
-    return RM_OK;
-}
-
-static struct sidecar_inbound_service *find_service(const struct sidecar_config *config,
-                                                    const char *name)
-{
-    struct sidecar_inbound_service *services = config->services.items;
-    for (size_t i = 0; i < config->services.count; i++) {
-        if (strcmp(services[i].name, name) == 0) {
-            return &services[i];
-        }
-    }
-    return NULL;
-}
-
-static enum rm_err check_services(struct sidecar_config *config, struct rm_error *error)
-{
-    struct sidecar_inbound_service *services = config->services.items;
-    for (size_t i = 0; i < config->services.count; i++) {
-        RM_TRY(socket_address_parse(services[i].target, &services[i].target_address, error));
-        if (find_service(config, services[i].name) != &services[i]) {
-            return config_fail(error, config->path, services[i].place,
-                               "service '%s' is declared twice", services[i].name);
-        }
-    }
-    struct sidecar_edge *edges = config->edges.items;
-    for (size_t i = 0; i < config->edges.count; i++) {
-        RM_TRY(socket_address_parse(edges[i].listen, &edges[i].listen_address, error));
-        if (find_service(config, edges[i].service) == NULL) {
-            return config_fail(error, config->path, edges[i].place,
-                               "edge names the service '%s', which inbound.services does not "
-                               "declare",
-                               edges[i].service);
-        }
-    }
-    return RM_OK;
-}
-
-// Permissions of a Unix socket as octal text, e.g. "0660".
-static enum rm_err parse_mode(const struct sidecar_config *config,
-                              struct sidecar_outbound *outbound, struct rm_error *error)
-{
-    outbound->mode = 0600;
-    if (outbound->socket_mode == NULL) {
-        return RM_OK;
-    }
-    char *end = NULL;
-    long mode = strtol(outbound->socket_mode, &end, 8);
-    if (end == outbound->socket_mode || *end != '\0' || mode < 0 || mode > 0777) {
-        return config_fail(error, config->path, outbound->place,
-                           "socket_mode '%s' is not an octal mode between \"0000\" and \"0777\"",
-                           outbound->socket_mode);
-    }
-    outbound->mode = (int)mode;
-    return RM_OK;
-}
-
-static enum rm_err check_one_outbound(const struct sidecar_config *config,
-                                      struct sidecar_outbound *outbound, struct rm_error *error)
-{
-    RM_TRY(socket_address_parse(outbound->listen, &outbound->listen_address, error));
-    if (!outbound->is_exposed && !socket_address_is_loopback(&outbound->listen_address)) {
-        return config_fail(
-            error, config->path, outbound->place,
-            "outbound listener %s is not on loopback: whoever reaches it would act "
-            "as this workload; use 127.0.0.1 or a Unix socket, or say 'expose: true'",
-            outbound->listen);
-    }
-    if ((outbound->endpoint == NULL) != (outbound->identity == NULL)) {
-        return config_fail(error, config->path, outbound->place,
-                           "'endpoint' and 'identity' go together: a fixed endpoint must prove a "
-                           "fixed SPIFFE ID");
-    }
-    if (outbound->endpoint != NULL && outbound->port == 0) {
-        return config_fail(error, config->path, outbound->place,
-                           "a fixed endpoint needs the service's 'port'");
-    }
-    if (outbound->endpoint == NULL && config->files.certificate != NULL) {
-        return config_fail(
-            error, config->path, outbound->place,
-            "without a control plane there is no view: service '%s' needs 'endpoint' "
-            "and 'identity'",
-            outbound->service);
-    }
-    return parse_mode(config, outbound, error);
-}
-
-// One address, one meaning: the later of two listeners would never see a connection.
-struct listen_check {
-    const struct stream_address *seen[LISTEN_ADDRESSES_MAX]; // borrowed from the configuration
-    size_t count;                                            // of seen
-};
-
-static enum rm_err check_listen(const struct sidecar_config *config, struct listen_check *check,
-                                const struct stream_address *address, struct config_place place,
-                                struct rm_error *error)
-{
-    char text[STREAM_ADDRESS_TEXT_BYTES];
-    stream_address_text(address, text);
-    if (check->count == LISTEN_ADDRESSES_MAX) {
-        return config_fail(error, config->path, place, "more than %d addresses to listen on",
-                           LISTEN_ADDRESSES_MAX);
-    }
-    for (size_t i = 0; i < check->count; i++) {
-        if (socket_address_equal(check->seen[i], address)) {
-            return config_fail(error, config->path, place, "%s is listened on twice", text);
-        }
-    }
-    check->seen[check->count++] = address;
-    return RM_OK;
-}
-
-static enum rm_err check_listens(const struct sidecar_config *config, struct rm_error *error)
-{
-    struct listen_check check = {.count = 0};
-    const struct sidecar_edge *edges = config->edges.items;
-    const struct sidecar_outbound *outbound = config->outbound.items;
-    RM_TRY(check_listen(config, &check, &config->health_address, no_place, error));
-    RM_TRY(check_listen(config, &check, &config->metrics_address, no_place, error));
-    RM_TRY(check_listen(config, &check, &config->inbound_address, no_place, error));
-    for (size_t i = 0; i < config->edges.count; i++) {
-        RM_TRY(check_listen(config, &check, &edges[i].listen_address, edges[i].place, error));
-    }
-    for (size_t i = 0; i < config->outbound.count; i++) {
-        RM_TRY(check_listen(config, &check, &outbound[i].listen_address, outbound[i].place, error));
-    }
-    return RM_OK;
-}
-
-static enum rm_err check_all(struct sidecar_config *config, struct rm_error *error)
-{
-    RM_TRY(check_identity(config, error));
-    RM_TRY(check_services(config, error));
-    struct sidecar_outbound *outbound = config->outbound.items;
-    for (size_t i = 0; i < config->outbound.count; i++) {
-        RM_TRY(check_one_outbound(config, &outbound[i], error));
-    }
-    RM_TRY(socket_address_parse(config->inbound_listen, &config->inbound_address, error));
-    RM_TRY(socket_address_parse(config->health_listen, &config->health_address, error));
-    RM_TRY(socket_address_parse(config->metrics_listen, &config->metrics_address, error));
-    return check_listens(config, error);
-}
 
 enum rm_err sidecar_config_read(const char *path, struct sidecar_config **out,
                                 struct rm_error *error)
@@ -428,7 +303,7 @@ enum rm_err sidecar_config_read(const char *path, struct sidecar_config **out,
     }
     config->ref_count = 1;
     config->path = rm_strdup(path);
-    result = config->path != NULL ? check_all(config, error)
+    result = config->path != NULL ? sidecar_config_check(config, error)
                                   : rm_error_set(error, RM_ERR_NO_MEMORY, "out of memory");
     if (result != RM_OK) {
         sidecar_config_unref(config);

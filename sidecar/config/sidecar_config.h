@@ -15,18 +15,20 @@
 enum sidecar_access_log { ACCESS_LOG_OFF, ACCESS_LOG_ERRORS, ACCESS_LOG_ALL };
 
 struct sidecar_identity_control {
-    char *address;         // "host:port" of the control plane; NULL: not this way
-    char *trust_domain;    // own; needed without a token's or bundle's
-    char *bundle_file;     // PEM roots of the own trust domain; NULL: the token's pins
-    char *join_token_file; // 0600; NULL: re-join from state_dir only
-    char *state_dir;       // 0700; NULL: nothing is kept
-    int64_t lifetime_ms;   // wanted lifetime of certificates; 0: the control plane's default
+    char *address;             // "host:port" of the control plane; NULL: not this way
+    char *trust_domain;        // own; needed without a token's or bundle's
+    char *bundle_file;         // PEM roots of the own trust domain; NULL: the token's pins
+    char *join_token_file;     // 0600; NULL: re-join from state_dir only
+    char *state_dir;           // 0700; NULL: nothing is kept
+    int64_t lifetime_ms;       // wanted lifetime of certificates; 0: the control plane's default
+    struct config_place place; // in the file
 };
 struct sidecar_identity_files {
     char *certificate;            // PEM chain, leaf first; NULL: not this way
     char *key;                    // PEM, 0600
     char *bundle;                 // PEM roots of the leaf's own trust domain
     struct config_list federated; // struct sidecar_federated
+    struct config_place place;    // in the file
 };
 struct sidecar_federated {
     char *trust_domain;
@@ -39,13 +41,13 @@ struct sidecar_inbound_service {
     char *target;                         // "127.0.0.1:8080" or "unix:/path"
     struct config_strings allow;          // SPIFFE IDs and globs; empty: only the view's rules
     struct stream_address target_address; // parsed
-    struct config_place place;
+    struct config_place place;            // in the file
 };
 struct sidecar_edge {
     char *listen;                         // own address
     char *service;                        // one of inbound services
     struct stream_address listen_address; // parsed
-    struct config_place place;
+    struct config_place place;            // in the file
 };
 struct sidecar_outbound {
     char *listen;                         // "127.0.0.1:8080" or "unix:/path"
@@ -57,11 +59,12 @@ struct sidecar_outbound {
     char *socket_mode;                    // Unix socket permissions, octal; NULL: 0600
     struct stream_address listen_address; // parsed
     int mode;                             // parsed socket_mode
-    struct config_place place;
+    struct config_place place;            // in the file
 };
 
 struct sidecar_config {
     char *path;                              // the file it came from
+    struct config_place identity_place;      // in the file
     struct sidecar_identity_control control; // exactly one of control and files
     struct sidecar_identity_files files;
     char *inbound_listen;                  // tunnel port; default "0.0.0.0:15008"
