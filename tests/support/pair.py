@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Sidecars whose identities come from files: what needs no control plane."""
+import errno
 import os
 import pathlib
 import socket
@@ -79,12 +80,16 @@ class Pair:
         return connection
 
     def meet(self, message=b"hello"):
-        """The outcome of a connection that says `message`. A reset may come as early as connect()."""
+        """The outcome of a connection that says `message` and ends its direction. A reset may come as early as
+        connect()."""
         try:
             with self.connect() as connection:
                 connection.sendall(message)
+                connection.shutdown(socket.SHUT_WR)
                 return outcome(connection)
-        except (ConnectionResetError, BrokenPipeError):
+        except OSError as error:
+            if error.errno not in (errno.ECONNRESET, errno.EPIPE, errno.ENOTCONN):
+                raise
             return "reset", b""
 
     def echo(self, message=b"hello", timeout=20):
