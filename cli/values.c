@@ -36,7 +36,7 @@ enum rm_err duration_parse(const char *text, int64_t *out_ms, struct rm_error *e
     int64_t last_unit = INT64_MAX;
     for (const char *at = text; at == text || *at != '\0';) {
         size_t digits = strspn(at, "0123456789");
-        if (digits == 0 || digits > 12) {
+        if (digits == 0) {
             return refuse_duration(text, error);
         }
         int64_t number = strtoll(at, NULL, 10);

@@ -119,6 +119,7 @@ static void on_copied(void *context, enum rm_err result, const struct rm_error *
         admin_call_fail(call, rm_err_from_errno(errno), "the copy cannot be read");
         return;
     }
+    log_info(LOG_API, "backup_sent", LOG_STR("actor", call->actor));
     sm_move(&call->sm, ADMIN_CALL_SENDING);
     admin_backup_on_writable(call);
 }

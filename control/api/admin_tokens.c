@@ -7,6 +7,7 @@
 #include "api/admin_internal.h"
 #include "audit/audit.h"
 #include "base/alloc.h"
+#include "base/log.h"
 #include "identity/spiffe.h"
 #include "mesh/resource.h"
 #include "records/address_range.h"
@@ -246,6 +247,8 @@ static void on_deleted(void *context, enum rm_err result, uint64_t revision)
     } else if (result != RM_OK) {
         admin_call_fail(call, result, "the store did not take the write: nothing was changed");
     } else {
+        log_info(LOG_API, "token_deleted", LOG_STR("actor", call->actor),
+                 LOG_STR("token", call->request.of.name));
         admin_call_answer(call); // DeleteTokenResponse is empty
     }
 }
