@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "mesh/resource.h"
@@ -12,7 +13,7 @@
 
 // Every address as 16 bytes; IPv4 as ::ffff:a.b.c.d, so that both families compare alike.
 struct host {
-    uint8_t bytes[16];
+    _Alignas(struct in6_addr) uint8_t bytes[16];
     bool is_v4;
 };
 
@@ -40,24 +41,51 @@ static void host_text(const struct host *host, char out[INET6_ADDRSTRLEN])
     inet_ntop(host->is_v4 ? AF_INET : AF_INET6, bytes, out, INET6_ADDRSTRLEN);
 }
 
+static bool port_is_own(unsigned port)
+{
+    static const unsigned own[] = {15001, 15006, 15020, 15021};
+    for (size_t i = 0; i < sizeof own / sizeof own[0]; i++) {
+        if (port == own[i]) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static enum rm_err claimed_host(const char *claimed, const struct stream_address *source,
+                                struct host *out, struct rm_error *error)
+{
+    struct stream_address parsed;
+    if (claimed[0] != ':') {
+        RM_TRY(socket_address_parse(claimed, &parsed, error));
+        source = &parsed;
+    }
+    if (source == NULL || !host_of(source, out)) {
+        return rm_error_set(error, RM_ERR_MALFORMED,
+                            "the tunnel address names no host, and the connection has none");
+    }
+    return RM_OK;
+}
+
 enum rm_err address_complete(const char *claimed, const struct stream_address *source, char *out,
-                             size_t out_bytes)
+                             size_t out_bytes, struct rm_error *error)
 {
     struct host host;
     char text[INET6_ADDRSTRLEN];
     if (claimed == NULL || claimed[0] == '\0') {
-        return RM_ERR_MALFORMED;
+        return rm_error_set(error, RM_ERR_MALFORMED, "the tunnel address is missing");
     }
-    if (claimed[0] != ':') {
-        snprintf(out, out_bytes, "%s", claimed);
-    } else {
-        if (source == NULL || !host_of(source, &host)) {
-            return RM_ERR_MALFORMED;
-        }
-        host_text(&host, text);
-        snprintf(out, out_bytes, host.is_v4 ? "%s%s" : "[%s]%s", text, claimed);
+    RM_TRY(mesh_address_check(claimed, true, error));
+    RM_TRY(claimed_host(claimed, source, &host, error));
+    const char *port = strrchr(claimed, ':') + 1;
+    if (port_is_own((unsigned)strtoul(port, NULL, 10))) {
+        return rm_error_set(error, RM_ERR_MALFORMED,
+                            "port %s is Remora's own and carries no tunnels", port);
     }
-    return mesh_address_check(out, false, NULL);
+    // One spelling: an IPv4 address in IPv6 clothes is an IPv4 address.
+    host_text(&host, text);
+    snprintf(out, out_bytes, host.is_v4 ? "%s:%s" : "[%s]:%s", text, port);
+    return mesh_address_check(out, false, error);
 }
 
 bool address_is_source(const char *address, const struct stream_address *source)
@@ -70,12 +98,28 @@ bool address_is_source(const char *address, const struct stream_address *source)
            memcmp(claimed.bytes, from.bytes, sizeof from.bytes) == 0;
 }
 
-bool address_is_in_range(const char *address, const char *range)
+// Loopback and link-local addresses mean another host to everybody else.
+static bool is_local(const struct host *host)
+{
+    const uint8_t *v4 = host->bytes + 12;
+    if (host->is_v4) {
+        return v4[0] == 127 || (v4[0] == 169 && v4[1] == 254);
+    }
+    const struct in6_addr *v6 = (const struct in6_addr *)(const void *)host->bytes;
+    return IN6_IS_ADDR_LOOPBACK(v6) || IN6_IS_ADDR_LINKLOCAL(v6);
+}
+
+bool address_is_in_range(const char *address, const struct stream_address *source,
+                         const char *range)
 {
     struct stream_address parsed;
     struct host host;
+    struct host from;
     char text[INET6_ADDRSTRLEN];
     if (socket_address_parse(address, &parsed, NULL) != RM_OK || !host_of(&parsed, &host)) {
+        return false;
+    }
+    if (is_local(&host) && (source == NULL || !host_of(source, &from) || !is_local(&from))) {
         return false;
     }
     host_text(&host, text);

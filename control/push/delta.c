@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //
-// From what a sidecar has to what it should have: a full view, or the changes since.
+// From what a sidecar has to what it should have: everything, or the changes since; in parts when
+// one message does not take it.
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/alloc.h"
@@ -8,252 +10,308 @@
 #include "base/log.h"
 #include "push/push_internal.h"
 
-struct draft {
-    struct session *session;
-    struct mesh_bytes *bytes;      // borrowed pieces, one per put
-    struct mesh_resource **puts;   // borrowed, one per put
-    struct mesh_removal *removals; // keys are borrowed from the registry's log
-    size_t put_count;
-    size_t removal_count;
-    size_t room;        // of each
+#define PART_OVERHEAD_BYTES 128   // version, flags and time of a response
+#define REMOVAL_OVERHEAD_BYTES 24 // tags and lengths of a removal
+#define PART_MAX_BYTES (MESH_WIRE_MAX_RESPONSE_BYTES - PART_OVERHEAD_BYTES)
+
+void delta_deinit(struct delta *delta)
+{
+    for (size_t i = 0; i < delta->count; i++) {
+        encoded_unref(delta->items[i].put);
+        rm_free(delta->items[i].removed);
+    }
+    rm_free(delta->items);
+    *delta = (struct delta){0};
+}
+
+bool delta_is_sent(const struct delta *delta)
+{
+    return delta->next == delta->count;
+}
+
+bool delta_is_short(const struct delta *delta)
+{
+    size_t bytes = 0;
+    for (size_t i = 0; i < delta->count && bytes <= PART_MAX_BYTES; i++) {
+        bytes += delta->items[i].length;
+    }
+    return bytes <= PART_MAX_BYTES;
+}
+
+// --- Drafting.
+// ------------------------------------------------------------------------------------------
+
+static struct delta_item *new_item(struct delta *delta)
+{
+    if (delta->count == delta->room) {
+        size_t room = delta->room == 0 ? 16 : delta->room * 2;
+        struct delta_item *grown = rm_realloc(delta->items, room * sizeof *grown);
+        if (grown == NULL) {
+            return NULL;
+        }
+        delta->items = grown;
+        delta->room = room;
+    }
+    struct delta_item *item = &delta->items[delta->count++];
+    *item = (struct delta_item){0};
+    return item;
+}
+
+static enum rm_err add_put(const struct session *session, struct delta *delta,
+                           const struct mesh_resource *resource)
+{
+    struct delta_item *item = new_item(delta);
+    if (item == NULL) {
+        return RM_ERR_NO_MEMORY;
+    }
+    RM_TRY(scope_encoded(session, resource, &item->put));
+    item->length = item->put->bytes.length + MESH_WIRE_PUT_OVERHEAD_BYTES;
+    return RM_OK;
+}
+
+static enum rm_err add_removal(struct delta *delta, enum mesh_kind kind, const char *key)
+{
+    struct delta_item *item = new_item(delta);
+    if (item == NULL) {
+        return RM_ERR_NO_MEMORY;
+    }
+    item->kind = kind;
+    item->removed = rm_strdup(key);
+    item->length = strlen(key) + REMOVAL_OVERHEAD_BYTES;
+    return item->removed != NULL ? RM_OK : RM_ERR_NO_MEMORY;
+}
+
+enum rm_err delta_of_everything(const struct session *session, struct delta *out)
+{
+    // What the rest depends on comes first: trust, then services, then the many endpoints.
+    static const enum mesh_kind order[] = {MESH_BUNDLE, MESH_WITHDRAWAL, MESH_SERVICE,
+                                           MESH_ENDPOINT};
+    const struct mesh_view *view = registry_view(session->push->registry);
+    *out = (struct delta){.is_full = true, .version = mesh_view_version(view)};
+    enum rm_err result = RM_OK;
+    for (size_t kind = 0; kind < MESH_KIND_COUNT; kind++) {
+        size_t count = mesh_view_count(view, order[kind]);
+        for (size_t i = 0; i < count && result == RM_OK; i++) {
+            const struct mesh_resource *resource = mesh_view_at(view, order[kind], i);
+            if (scope_contains(session, order[kind], resource->key)) {
+                result = add_put(session, out, resource);
+            }
+        }
+    }
+    if (result != RM_OK) {
+        delta_deinit(out);
+    }
+    return result;
+}
+
+struct changed_key {
+    enum mesh_kind kind;
+    const char *key; // borrowed from the registry's log
+};
+
+struct changed_keys {
+    const struct session *session;
+    struct changed_key *items; // owned
+    size_t count;
+    size_t room;
     enum rm_err result; // first error
 };
 
-static bool draft_make_room(struct draft *draft)
+static void visit_change(void *context, uint64_t number, enum mesh_kind kind, const char *key)
 {
-    size_t used = draft->put_count > draft->removal_count ? draft->put_count : draft->removal_count;
-    if (used < draft->room) {
-        return true;
-    }
-    size_t room = draft->room == 0 ? 64 : draft->room * 2;
-    struct mesh_bytes *bytes = rm_realloc(draft->bytes, room * sizeof *bytes);
-    draft->bytes = bytes != NULL ? bytes : draft->bytes;
-    struct mesh_resource **puts = rm_realloc(draft->puts, room * sizeof(struct mesh_resource *));
-    draft->puts = puts != NULL ? puts : draft->puts;
-    struct mesh_removal *removals = rm_realloc(draft->removals, room * sizeof *removals);
-    draft->removals = removals != NULL ? removals : draft->removals;
-    if (bytes == NULL || puts == NULL || removals == NULL) {
-        draft->result = RM_ERR_NO_MEMORY;
-        return false;
-    }
-    draft->room = room;
-    return true;
-}
-
-static void draft_deinit(struct draft *draft)
-{
-    rm_free(draft->bytes);
-    rm_free(draft->puts);
-    rm_free(draft->removals);
-}
-
-static void draft_put(struct draft *draft, const struct mesh_resource *resource)
-{
-    if (draft->result != RM_OK || !scope_contains(draft->session, resource) ||
-        !draft_make_room(draft)) {
+    struct changed_keys *keys = context;
+    (void)number;
+    if (keys->result != RM_OK || !scope_contains(keys->session, kind, key)) {
         return;
     }
-    const struct encoded *encoded = scope_encoded(draft->session, resource, &draft->result);
-    if (encoded != NULL) {
-        draft->bytes[draft->put_count] = encoded->bytes;
-        draft->puts[draft->put_count++] = encoded->seen;
+    if (keys->count == keys->room) {
+        size_t room = keys->room == 0 ? 64 : keys->room * 2;
+        struct changed_key *grown = rm_realloc(keys->items, room * sizeof *grown);
+        if (grown == NULL) {
+            keys->result = RM_ERR_NO_MEMORY;
+            return;
+        }
+        keys->items = grown;
+        keys->room = room;
     }
+    keys->items[keys->count++] = (struct changed_key){kind, key};
 }
 
-static void draft_everything(struct draft *draft)
+static int key_order(const void *left, const void *right)
 {
-    const struct mesh_view *view = registry_view(draft->session->push->registry);
-    for (enum mesh_kind kind = MESH_BUNDLE; kind < MESH_KIND_COUNT; kind++) {
-        size_t count = mesh_view_count(view, kind);
-        for (size_t i = 0; i < count; i++) {
-            draft_put(draft, mesh_view_at(view, kind, i));
-        }
+    const struct changed_key *a = left;
+    const struct changed_key *b = right;
+    if (a->kind != b->kind) {
+        return a->kind < b->kind ? -1 : 1;
     }
+    return strcmp(a->key, b->key);
 }
 
 // The same key may have changed several times: what counts is what is there now, once.
-static bool is_drafted(const struct draft *draft, enum mesh_kind kind, const char *key)
+static enum rm_err add_changes(const struct session *session, const struct changed_keys *keys,
+                               struct delta *out)
 {
-    for (size_t i = 0; i < draft->put_count; i++) {
-        if (draft->puts[i]->kind == kind && strcmp(draft->puts[i]->key, key) == 0) {
-            return true;
+    const struct mesh_view *view = registry_view(session->push->registry);
+    for (size_t i = 0; i < keys->count; i++) {
+        const struct changed_key *key = &keys->items[i];
+        if (i > 0 && key_order(key - 1, key) == 0) {
+            continue;
+        }
+        const struct mesh_resource *resource = mesh_view_find(view, key->kind, key->key);
+        if (resource != NULL) {
+            RM_TRY(add_put(session, out, resource));
+        } else {
+            RM_TRY(add_removal(out, key->kind, key->key));
         }
     }
-    for (size_t i = 0; i < draft->removal_count; i++) {
-        if (draft->removals[i].kind == kind && strcmp(draft->removals[i].key, key) == 0) {
-            return true;
+    return RM_OK;
+}
+
+enum rm_err delta_of_changes(const struct session *session, uint64_t number, struct delta *out)
+{
+    struct registry *registry = session->push->registry;
+    struct changed_keys keys = {.session = session};
+    *out = (struct delta){.version = registry_version(registry)};
+    enum rm_err result = RM_ERR_NOT_FOUND;
+    if (registry_changes_since(registry, number, visit_change, &keys)) {
+        result = keys.result;
+    }
+    if (result == RM_OK && keys.count > 0) {
+        qsort(keys.items, keys.count, sizeof *keys.items, key_order);
+        result = add_changes(session, &keys, out);
+    }
+    rm_free(keys.items);
+    if (result != RM_OK) {
+        delta_deinit(out);
+    }
+    return result;
+}
+
+// --- Sending.
+// -------------------------------------------------------------------------------------------
+
+// One message of a delta, and what it does to the view.
+struct part {
+    struct mesh_bytes *bytes;      // borrowed pieces, one per put
+    struct mesh_resource **puts;   // borrowed, one per put
+    struct mesh_removal *removals; // borrowed keys
+    size_t put_count;              // of bytes and puts
+    size_t removal_count;          // of removals
+    size_t end;                    // first item that is not in it
+};
+
+static void part_deinit(struct part *part)
+{
+    rm_free(part->bytes);
+    rm_free(part->puts);
+    rm_free(part->removals);
+}
+
+static size_t end_of_part(const struct delta *delta)
+{
+    size_t bytes = 0;
+    size_t end = delta->next;
+    while (end < delta->count && bytes + delta->items[end].length <= PART_MAX_BYTES) {
+        bytes += delta->items[end++].length;
+    }
+    return end;
+}
+
+static enum rm_err part_make(const struct delta *delta, size_t end, struct part *out)
+{
+    size_t count = end - delta->next + 1; // never none
+    *out = (struct part){.end = end};
+    out->bytes = rm_calloc(count, sizeof *out->bytes);
+    out->puts = rm_calloc(count, sizeof(struct mesh_resource *));
+    out->removals = rm_calloc(count, sizeof *out->removals);
+    if (out->bytes == NULL || out->puts == NULL || out->removals == NULL) {
+        part_deinit(out);
+        return RM_ERR_NO_MEMORY;
+    }
+    for (size_t i = delta->next; i < end; i++) {
+        const struct delta_item *item = &delta->items[i];
+        if (item->put != NULL) {
+            out->bytes[out->put_count] = item->put->bytes;
+            out->puts[out->put_count++] = item->put->seen;
+        } else {
+            out->removals[out->removal_count++] = (struct mesh_removal){item->kind, item->removed};
         }
     }
-    return false;
+    return RM_OK;
 }
 
-static void draft_change(void *context, uint64_t number, enum mesh_kind kind, const char *key)
+static enum rm_err part_apply(const struct delta *delta, const struct part *part,
+                              const struct mesh_view *base, struct mesh_view **out)
 {
-    struct draft *draft = context;
-    (void)number;
-    if (draft->result != RM_OK || !scope_contains_key(draft->session, kind, key) ||
-        is_drafted(draft, kind, key)) {
-        return;
+    struct rm_error error = {0};
+    struct mesh_delta change = {
+        .version = delta->version,
+        .is_full = delta->is_full && !delta->is_begun,
+        .puts = part->puts,
+        .put_count = part->put_count,
+        .removals = part->removals,
+        .removal_count = part->removal_count,
+    };
+    enum rm_err result = mesh_view_apply(base, &change, out, &error);
+    if (result != RM_OK) {
+        log_error(LOG_PUSH, "delta_not_made", LOG_STR("error", rm_error_message(&error)));
     }
-    const struct mesh_resource *resource =
-        mesh_view_find(registry_view(draft->session->push->registry), kind, key);
-    if (resource != NULL) {
-        draft_put(draft, resource);
-    } else if (draft_make_room(draft)) {
-        draft->removals[draft->removal_count++] = (struct mesh_removal){kind, key};
-    }
+    return result;
 }
 
-static enum rm_err send_draft(struct session *session, const struct draft *draft, bool is_full)
+static enum rm_err part_send(const struct delta *delta, const struct part *part,
+                             struct rpc_call *call)
 {
     uint8_t *bytes = NULL;
     size_t length = 0;
-    struct mesh_response_parts parts = {
-        .version = registry_version(session->push->registry),
-        .is_full = is_full,
-        .resources = draft->bytes,
-        .resource_count = draft->put_count,
-        .removals = draft->removals,
-        .removal_count = draft->removal_count,
+    struct mesh_response_parts response = {
+        .version = delta->version,
+        .is_full = delta->is_full && !delta->is_begun,
+        .resources = part->bytes,
+        .resource_count = part->put_count,
+        .removals = part->removals,
+        .removal_count = part->removal_count,
         .server_time_ms = clock_wall_ms(),
     };
-    RM_TRY(mesh_wire_encode_response(&parts, &bytes, &length));
-    enum rm_err result = rpc_call_send(session->call, bytes, length);
+    RM_TRY(mesh_wire_encode_response(&response, &bytes, &length));
+    enum rm_err result = rpc_call_send(call, bytes, length);
     rm_free(bytes);
     return result;
 }
 
-static enum rm_err note_sent(struct session *session, const struct draft *draft, bool is_full)
+enum rm_err delta_send_part(struct delta *delta, struct rpc_call *call, struct mesh_view **view)
 {
-    struct mesh_view *view = NULL;
-    struct rm_error error = {0};
-    struct mesh_delta delta = {
-        .version = registry_version(session->push->registry),
-        .is_full = is_full,
-        .puts = draft->puts,
-        .put_count = draft->put_count,
-        .removals = draft->removals,
-        .removal_count = draft->removal_count,
-    };
-    enum rm_err result = mesh_view_apply(session->sent, &delta, &view, &error);
-    if (result != RM_OK) {
-        log_error(LOG_PUSH, "delta_not_made", LOG_STR("error", rm_error_message(&error)));
-        return result;
-    }
-    mesh_view_unref(session->sent);
-    session->sent = view;
-    session->is_synced = true;
-    session->is_in_flight = true;
-    session->sent_ms = loop_now_ms(session->push->loop);
-    return RM_OK;
-}
-
-// A sidecar that resumes has the scoped view of an earlier version: what we believe it has after
-// the delta is the scoped view of now.
-static enum rm_err assume_resumed(struct session *session)
-{
-    struct draft whole = {.session = session};
-    draft_everything(&whole);
-    enum rm_err result = whole.result;
+    struct part part;
+    struct mesh_view *after = NULL;
+    RM_TRY(part_make(delta, end_of_part(delta), &part));
+    enum rm_err result = part_apply(delta, &part, *view, &after);
     if (result == RM_OK) {
-        result = note_sent(session, &whole, true);
+        result = part_send(delta, &part, call);
     }
-    draft_deinit(&whole);
+    if (result == RM_OK) {
+        mesh_view_unref(*view);
+        *view = after;
+        delta->next = part.end;
+        delta->is_begun = true;
+    } else {
+        mesh_view_unref(after);
+    }
+    part_deinit(&part);
     return result;
 }
 
-static enum rm_err send_resumed(struct session *session)
+enum rm_err delta_view(const struct delta *delta, struct mesh_view **out)
 {
-    const struct mesh_version *resume = &session->hello.of.hello.resume;
-    struct draft draft = {.session = session};
-    enum rm_err result = RM_ERR_NOT_FOUND;
-    if (registry_changes_since(session->push->registry, resume->number, draft_change, &draft)) {
-        result = draft.result;
+    struct part part;
+    struct mesh_view *empty = mesh_view_empty();
+    if (empty == NULL) {
+        return RM_ERR_NO_MEMORY;
     }
+    enum rm_err result = part_make(delta, delta->count, &part);
     if (result == RM_OK) {
-        result = send_draft(session, &draft, false);
+        result = part_apply(delta, &part, empty, out);
+        part_deinit(&part);
     }
-    draft_deinit(&draft);
-    return result == RM_OK ? assume_resumed(session) : result;
-}
-
-static enum rm_err send_full(struct session *session)
-{
-    struct draft draft = {.session = session};
-    draft_everything(&draft);
-    enum rm_err result = draft.result;
-    if (result == RM_OK) {
-        result = note_sent(session, &draft, true);
-    }
-    if (result == RM_OK) {
-        result = send_draft(session, &draft, true);
-    }
-    draft_deinit(&draft);
+    mesh_view_unref(empty);
     return result;
-}
-
-static bool can_resume(const struct session *session)
-{
-    const struct mesh_hello *hello = &session->hello.of.hello;
-    struct mesh_version now = registry_version(session->push->registry);
-    return hello->has_resume && hello->resume.number <= now.number &&
-           memcmp(hello->resume.store_id, now.store_id, sizeof now.store_id) == 0;
-}
-
-// Changes since what was sent last; an empty one is a heartbeat.
-static enum rm_err send_changes(struct session *session, bool is_heartbeat)
-{
-    struct draft draft = {.session = session};
-    uint64_t since = mesh_view_version(session->sent).number;
-    enum rm_err result = RM_ERR_NOT_FOUND;
-    if (registry_changes_since(session->push->registry, since, draft_change, &draft)) {
-        result = draft.result;
-    }
-    bool is_empty = draft.put_count == 0 && draft.removal_count == 0;
-    if (result == RM_OK && (!is_empty || is_heartbeat)) {
-        result = send_draft(session, &draft, false);
-        if (result == RM_OK) {
-            result = note_sent(session, &draft, false);
-        }
-    }
-    draft_deinit(&draft);
-    return result;
-}
-
-static enum rm_err send_next(struct session *session, bool is_heartbeat)
-{
-    enum rm_err result = RM_ERR_NOT_FOUND;
-    if (session->is_synced) {
-        result = send_changes(session, is_heartbeat);
-    } else if (can_resume(session)) {
-        result = send_resumed(session);
-    }
-    // The change log does not reach back so far: everything anew.
-    return result == RM_ERR_NOT_FOUND ? send_full(session) : result;
-}
-
-void session_flush(struct session *session)
-{
-    uint64_t now_ms = loop_now_ms(session->push->loop);
-    uint64_t since_ms = now_ms - session->sent_ms;
-    if (!sm_is(&session->sm, SESSION_LIVE) || session->is_in_flight) {
-        return; // the acknowledgement brings the next
-    }
-    bool is_first = !session->is_synced && session->sent_ms == 0;
-    if (!is_first && since_ms < PUSH_PACE_MS) {
-        if (timer_start(&session->timer, PUSH_PACE_MS - since_ms) != RM_OK) {
-            session_end(session, RPC_RESOURCE_EXHAUSTED, "out of memory");
-        }
-        return;
-    }
-    enum rm_err result = send_next(session, since_ms >= PUSH_HEARTBEAT_MS);
-    uint32_t wait_ms = session->is_in_flight ? PUSH_ACK_TIMEOUT_MS : PUSH_HEARTBEAT_MS;
-    if (result == RM_OK) {
-        result = timer_start(&session->timer, wait_ms);
-    }
-    if (result != RM_OK) {
-        log_warn(LOG_PUSH, "not_sent", LOG_STR("peer_identity", session->peer->spiffe_id),
-                 LOG_ERR(result));
-        session_end(session, rpc_status_from_err(result), "the view could not be sent");
-    }
 }

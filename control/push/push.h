@@ -25,6 +25,7 @@
 #define PUSH_HELLO_TIMEOUT_MS 5000  // from the open stream to a whole Hello
 #define PUSH_RESTART_GRACE_MS 60000 // for sidecars to come back after our own restart
 #define PUSH_MAX_SESSIONS 65536
+#define PUSH_MAX_SESSIONS_PER_LINEAGE 16 // a workload needs one, and a second one while it renews
 
 struct push;
 

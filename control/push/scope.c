@@ -2,6 +2,7 @@
 //
 // What a sidecar may see: bundles and withdrawals; the services it calls with their endpoints (not
 // their rules); the services it hosts, with the rules it must enforce.
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/alloc.h"
@@ -10,14 +11,24 @@
 
 enum variant { VARIANT_WHOLE, VARIANT_STRIPPED, VARIANT_COUNT };
 
+struct name {
+    const char *text;
+    size_t length;
+};
+
+static int name_order(const void *key, const void *element)
+{
+    const struct name *name = key;
+    const char *other = *(char *const *)element;
+    int order = strncmp(name->text, other, name->length);
+    return order != 0 || other[name->length] == '\0' ? order : -1;
+}
+
+// The lists of a Hello are sorted.
 static bool has_name(char *const *names, size_t count, const char *name, size_t length)
 {
-    for (size_t i = 0; i < count; i++) {
-        if (strlen(names[i]) == length && memcmp(names[i], name, length) == 0) {
-            return true;
-        }
-    }
-    return false;
+    const struct name wanted = {name, length};
+    return count > 0 && bsearch(&wanted, names, count, sizeof *names, name_order) != NULL;
 }
 
 static bool exposes(const struct session *session, const char *name, size_t length)
@@ -32,7 +43,7 @@ static bool calls(const struct session *session, const char *name, size_t length
     return session->wants_all || has_name(hello->services, hello->service_count, name, length);
 }
 
-bool scope_contains_key(const struct session *session, enum mesh_kind kind, const char *key)
+bool scope_contains(const struct session *session, enum mesh_kind kind, const char *key)
 {
     switch (kind) {
     case MESH_BUNDLE:
@@ -46,11 +57,6 @@ bool scope_contains_key(const struct session *session, enum mesh_kind kind, cons
         break;
     }
     return false;
-}
-
-bool scope_contains(const struct session *session, const struct mesh_resource *resource)
-{
-    return scope_contains_key(session, resource->kind, resource->key);
 }
 
 // Rules are for those who host the service and own it.
@@ -88,22 +94,21 @@ static struct mesh_resource *strip(const struct mesh_resource *resource)
     return copy;
 }
 
-static size_t cache_key(enum mesh_kind kind, enum variant variant, const char *key, uint8_t *out,
-                        size_t room)
+#define CACHE_KEY_BYTES (2 + SPIFFE_ID_MAX_BYTES + 64) // a withdrawn SPIFFE ID is the longest
+
+static size_t cache_key(enum mesh_kind kind, enum variant variant, const char *key,
+                        uint8_t out[CACHE_KEY_BYTES])
 {
-    size_t length = strlen(key);
-    if (length + 2 > room) {
-        return 0;
-    }
+    size_t length = strnlen(key, CACHE_KEY_BYTES - 2);
     out[0] = (uint8_t)kind;
     out[1] = (uint8_t)variant;
     memcpy(out + 2, key, length);
     return length + 2;
 }
 
-static void free_encoded(struct encoded *encoded)
+void encoded_unref(struct encoded *encoded)
 {
-    if (encoded != NULL) {
+    if (encoded != NULL && --encoded->ref_count == 0) {
         mesh_resource_unref((struct mesh_resource *)(uintptr_t)encoded->source);
         mesh_resource_unref(encoded->seen);
         rm_free(encoded->bytes.bytes);
@@ -111,64 +116,58 @@ static void free_encoded(struct encoded *encoded)
     }
 }
 
-static struct encoded *encode(const struct mesh_resource *resource, enum variant variant,
-                              enum rm_err *result)
+static enum rm_err encode(const struct mesh_resource *resource, enum variant variant,
+                          struct encoded **out)
 {
     struct rm_error error = {0};
     struct encoded *encoded = rm_calloc(1, sizeof *encoded);
-    *result = RM_ERR_NO_MEMORY;
+    enum rm_err result = RM_ERR_NO_MEMORY;
     if (encoded == NULL) {
-        return NULL;
+        return result;
     }
+    encoded->ref_count = 1;
     encoded->source = mesh_resource_ref(resource);
     encoded->seen = variant == VARIANT_STRIPPED ? strip(resource) : mesh_resource_ref(resource);
     if (encoded->seen != NULL) {
-        *result = mesh_wire_encode_resource(encoded->seen, &encoded->bytes, &error);
+        result = mesh_wire_encode_resource(encoded->seen, &encoded->bytes, &error);
     }
-    if (*result != RM_OK) {
-        free_encoded(encoded);
-        return NULL;
+    if (result != RM_OK) {
+        encoded_unref(encoded);
+        return result;
     }
-    return encoded;
+    *out = encoded;
+    return RM_OK;
 }
 
-const struct encoded *scope_encoded(struct session *session, const struct mesh_resource *resource,
-                                    enum rm_err *result)
+enum rm_err scope_encoded(const struct session *session, const struct mesh_resource *resource,
+                          struct encoded **out)
 {
     struct map *cache = session->push->encoded;
     enum variant variant = variant_for(session, resource);
-    uint8_t key[SPIFFE_ID_MAX_BYTES + 64];
+    uint8_t key[CACHE_KEY_BYTES];
     void *previous = NULL;
-    size_t length = cache_key(resource->kind, variant, resource->key, key, sizeof key);
-    *result = length > 0 ? RM_OK : RM_ERR_TOO_LARGE;
-    if (length == 0) {
-        return NULL;
-    }
+    size_t length = cache_key(resource->kind, variant, resource->key, key);
     struct encoded *encoded = map_get(cache, key, length);
-    if (encoded != NULL && encoded->source == resource) {
-        return encoded;
+    if (encoded == NULL || encoded->source != resource) {
+        RM_TRY(encode(resource, variant, &encoded));
+        enum rm_err result = map_put(cache, key, length, encoded, &previous);
+        if (result != RM_OK) {
+            encoded_unref(encoded);
+            return result;
+        }
+        encoded_unref(previous);
     }
-    encoded = encode(resource, variant, result);
-    if (encoded == NULL) {
-        return NULL;
-    }
-    *result = map_put(cache, key, length, encoded, &previous);
-    if (*result != RM_OK) {
-        free_encoded(encoded);
-        return NULL;
-    }
-    free_encoded(previous);
-    return encoded;
+    encoded->ref_count++;
+    *out = encoded;
+    return RM_OK;
 }
 
 void encoded_cache_drop(struct push *push, enum mesh_kind kind, const char *key)
 {
-    uint8_t bytes[SPIFFE_ID_MAX_BYTES + 64];
+    uint8_t bytes[CACHE_KEY_BYTES];
     for (enum variant variant = VARIANT_WHOLE; variant < VARIANT_COUNT; variant++) {
-        size_t length = cache_key(kind, variant, key, bytes, sizeof bytes);
-        if (length > 0) {
-            free_encoded(map_remove(push->encoded, bytes, length));
-        }
+        size_t length = cache_key(kind, variant, key, bytes);
+        encoded_unref(map_remove(push->encoded, bytes, length));
     }
 }
 
@@ -177,7 +176,7 @@ static void visit_encoded(void *context, const void *key, size_t key_length, voi
     (void)context;
     (void)key;
     (void)key_length;
-    free_encoded(value);
+    encoded_unref(value);
 }
 
 void encoded_cache_free(struct map *cache)
@@ -185,5 +184,14 @@ void encoded_cache_free(struct map *cache)
     if (cache != NULL) {
         map_visit(cache, visit_encoded, NULL);
         map_free(cache);
+    }
+}
+
+void encoded_cache_clear(struct push *push)
+{
+    struct map *empty = map_new();
+    if (empty != NULL) { // otherwise what is old is replaced when it is asked for
+        encoded_cache_free(push->encoded);
+        push->encoded = empty;
     }
 }

@@ -3,16 +3,12 @@
 //   open -> HELLO -> REGISTER -> LIVE -> ENDED
 //             |         |                  ^
 //             +---------+------------------+
-#include <stdio.h>
 #include <string.h>
 
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "push/address.h"
 #include "push/push_internal.h"
-#include "records/record_keys.h"
-#include "records/records_wire.h"
 
 #define SYNC_PATH "/remora.mesh.v1.Mesh/Sync"
 
@@ -23,12 +19,13 @@ static const struct sm_state states[] = {
     [SESSION_ENDED] = {"ended", 0},
 };
 
-static void session_free(struct session *session)
+void session_free(struct session *session)
 {
     timer_stop(&session->timer);
     timer_stop(&session->expiry);
     mesh_request_deinit(&session->hello);
     mesh_request_deinit(&session->status);
+    delta_deinit(&session->delta);
     mesh_view_unref(session->sent);
     peer_unref(session->peer);
     rm_free(session);
@@ -47,178 +44,50 @@ void session_end(struct session *session, enum rpc_status status, const char *te
     }
 }
 
-// --- Registration.
-// --------------------------------------------------------------------------------------------
-
-static void register_next(struct session *session);
-
-static void session_on_registered(void *context, enum rm_err result, const struct rm_error *error)
-{
-    struct session *session = context;
-    session->waits_for_store = false;
-    if (session->is_closed) {
-        session_free(session);
-        return;
-    }
-    if (!sm_is(&session->sm, SESSION_REGISTER)) {
-        return;
-    }
-    if (result != RM_OK) {
-        log_warn(LOG_PUSH, "registration_refused",
-                 LOG_STR("peer_identity", session->peer->spiffe_id),
-                 LOG_STR("error", rm_error_message(error)));
-        enum rpc_status status = result == RM_ERR_DENIED || result == RM_ERR_EXISTS
-                                     ? RPC_PERMISSION_DENIED
-                                     : RPC_FAILED_PRECONDITION;
-        session_end(session, status, rm_error_message(error));
-        return;
-    }
-    session->registering++;
-    register_next(session);
-}
-
-static void go_live(struct session *session)
-{
-    sm_move(&session->sm, SESSION_LIVE);
-    timer_stop(&session->timer);
-    session_flush(session);
-}
-
-static void register_next(struct session *session)
-{
-    const struct mesh_hello *hello = &session->hello.of.hello;
-    if (session->registering == hello->expose_count) {
-        go_live(session);
-        return;
-    }
-    struct registry_endpoint endpoint = {
-        .service = hello->exposes[session->registering],
-        .instance_id = hello->instance_id,
-        .identity = session->peer->spiffe_id,
-        .lineage = session->peer->lineage,
-        .address = session->address,
-        .zone = hello->zone != NULL ? hello->zone : "",
-    };
-    enum rm_err result =
-        registry_register(session->push->registry, &endpoint, session_on_registered, session);
-    if (result != RM_OK) {
-        session_end(session, rpc_status_from_err(result), "the registration was not taken");
-        return;
-    }
-    session->waits_for_store = true;
-}
-
-static void refuse_address(struct session *session)
-{
-    char text[STREAM_ADDRESS_TEXT_BYTES + 192];
-    snprintf(
-        text, sizeof text,
-        "the tunnel address %s is neither the connection's source address nor in the ranges of "
-        "the join token (remora token create --address-range)",
-        session->address);
-    log_warn(LOG_PUSH, "registration_refused", LOG_STR("peer_identity", session->peer->spiffe_id),
-             LOG_STR("error", text));
-    session_end(session, RPC_PERMISSION_DENIED, text);
-}
-
-// The lineage's record says which ranges its evidence allows.
-static void session_on_lineage(void *context, enum rm_err result, const struct store_entry *entries,
-                               size_t count, uint64_t revision)
-{
-    struct session *session = context;
-    struct lineage_record record;
-    (void)revision;
-    session->waits_for_store = false;
-    if (session->is_closed) {
-        session_free(session);
-        return;
-    }
-    if (!sm_is(&session->sm, SESSION_REGISTER)) {
-        return;
-    }
-    bool is_allowed = false;
-    if (result == RM_OK && count == 1 &&
-        lineage_record_decode(entries[0].value, entries[0].value_length, &record) == RM_OK) {
-        for (size_t i = 0; i < record.address_ranges.count && !is_allowed; i++) {
-            is_allowed = address_is_in_range(session->address, record.address_ranges.items[i]);
-        }
-        lineage_record_deinit(&record);
-    }
-    if (is_allowed) {
-        register_next(session);
-    } else {
-        refuse_address(session);
-    }
-}
-
-static void check_address(struct session *session)
-{
-    const struct mesh_hello *hello = &session->hello.of.hello;
-    char key[RECORD_KEY_BYTES];
-    if (hello->expose_count == 0) {
-        go_live(session);
-        return;
-    }
-    enum rm_err result = address_complete(hello->tunnel_address, rpc_call_remote(session->call),
-                                          session->address, sizeof session->address);
-    if (result != RM_OK) {
-        session_end(session, RPC_INVALID_ARGUMENT, "the tunnel address is missing or malformed");
-        return;
-    }
-    if (address_is_source(session->address, rpc_call_remote(session->call))) {
-        register_next(session);
-        return;
-    }
-    record_key_lineage(session->peer->lineage, key);
-    result = store_read(session->push->store, key, session_on_lineage, session);
-    if (result != RM_OK) {
-        session_end(session, rpc_status_from_err(result), "the store is busy: try again");
-        return;
-    }
-    session->waits_for_store = true;
-}
-
 // --- Messages.
 // ------------------------------------------------------------------------------------------------
 
 static void take_hello(struct session *session, struct mesh_request *request)
 {
-    const struct mesh_hello *hello = &request->of.hello;
+    const struct mesh_hello *hello = &session->hello.of.hello;
     session->hello = *request;
     *request = (struct mesh_request){0};
     for (size_t i = 0; i < hello->service_count; i++) {
-        session->wants_all =
-            session->wants_all || strcmp(session->hello.of.hello.services[i], "*") == 0;
+        session->wants_all = session->wants_all || strcmp(hello->services[i], "*") == 0;
     }
     log_debug(LOG_PUSH, "hello", LOG_STR("peer_identity", session->peer->spiffe_id),
-              LOG_STR("instance", session->hello.of.hello.instance_id),
-              LOG_STR("software", session->hello.of.hello.software));
+              LOG_STR("instance", hello->instance_id), LOG_STR("software", hello->software));
     sm_move(&session->sm, SESSION_REGISTER);
     timer_stop(&session->timer);
-    check_address(session);
+    session_register(session);
 }
 
-static void hash_piece(void *context, const void *bytes, size_t length)
+static bool is_ack_of(const struct mesh_ack *ack, const struct mesh_view *view)
 {
-    sha256_stream_update(context, bytes, length);
+    struct mesh_version sent = mesh_view_version(view);
+    return ack->version.number == sent.number &&
+           memcmp(ack->version.store_id, sent.store_id, sizeof sent.store_id) == 0;
 }
 
-static bool hash_agrees(const struct session *session, const uint8_t *hash)
+// Everything is sent anew, but not for ever: a view that differs even then is a fault.
+static void resync(struct session *session)
 {
-    uint8_t own[SHA256_BYTES];
-    struct sha256_stream *stream = sha256_stream_new();
-    if (stream == NULL) {
-        return true; // not a reason to resync
+    log_warn(LOG_PUSH, "view_differs", LOG_STR("peer_identity", session->peer->spiffe_id),
+             LOG_STR("text", "its view is not what we sent: everything is sent anew"));
+    if (++session->mismatches > PUSH_MAX_MISMATCHES) {
+        session_end(session, RPC_ABORTED, "the view differs however often it is sent");
+        return;
     }
-    mesh_view_canonical(session->sent, hash_piece, stream);
-    sha256_stream_finish(stream, own);
-    return memcmp(own, hash, sizeof own) == 0;
+    session->is_synced = false;
+    session->hello.of.hello.has_resume = false;
 }
 
 static void take_ack(struct session *session, const struct mesh_ack *ack)
 {
-    if (!session->is_in_flight) {
-        session_end(session, RPC_INVALID_ARGUMENT, "an acknowledgement without a delta");
+    if (!session->is_in_flight || !is_ack_of(ack, session->sent)) {
+        session_end(session, RPC_INVALID_ARGUMENT,
+                    session->is_in_flight ? "an acknowledgement of another version than was sent"
+                                          : "an acknowledgement without a delta");
         return;
     }
     session->is_in_flight = false;
@@ -231,39 +100,75 @@ static void take_ack(struct session *session, const struct mesh_ack *ack)
         session_end(session, RPC_ABORTED, "the delta was refused: open a new stream");
         return;
     }
-    if (!hash_agrees(session, ack->view_hash)) {
-        log_warn(LOG_PUSH, "view_differs", LOG_STR("peer_identity", session->peer->spiffe_id),
-                 LOG_STR("text", "its view is not what we sent: everything is sent anew"));
-        session->is_synced = false;
-        session->hello.of.hello.has_resume = false;
+    if (hash_agrees(session, ack->view_hash)) {
+        session->mismatches = 0;
+    } else {
+        resync(session);
     }
     session_flush(session);
+}
+
+// Errors: RM_ERR_LIMIT, RM_ERR_NO_MEMORY.
+static enum rm_err add_subscription(struct mesh_hello *hello, const char *name)
+{
+    if (hello->service_count == MESH_WIRE_MAX_SUBSCRIPTIONS) {
+        return RM_ERR_LIMIT;
+    }
+    char **grown = rm_realloc(hello->services, (hello->service_count + 1) * sizeof(char *));
+    if (grown == NULL) {
+        return RM_ERR_NO_MEMORY;
+    }
+    hello->services = grown;
+    grown[hello->service_count] = rm_strdup(name);
+    if (grown[hello->service_count] == NULL) {
+        return RM_ERR_NO_MEMORY;
+    }
+    hello->service_count++;
+    mesh_sort_strings(hello->services, &hello->service_count);
+    return RM_OK;
 }
 
 // More services: their resources are older than what was sent, so the view is sent anew.
 static void take_subscribe(struct session *session, const struct mesh_subscribe *subscribe)
 {
     struct mesh_hello *hello = &session->hello.of.hello;
+    size_t before = hello->service_count;
     for (size_t i = 0; i < subscribe->service_count; i++) {
-        char **grown =
-            hello->service_count < MESH_WIRE_MAX_SUBSCRIPTIONS
-                ? rm_realloc(hello->services, (hello->service_count + 1) * sizeof(char *))
-                : NULL;
-        char *copy = rm_strdup(subscribe->services[i]);
-        if (grown != NULL) {
-            hello->services = grown;
-        }
-        if (grown == NULL || copy == NULL) {
-            rm_free(copy);
+        enum rm_err result = add_subscription(hello, subscribe->services[i]);
+        if (result != RM_OK) {
             session_end(session, RPC_RESOURCE_EXHAUSTED, "too many subscriptions");
             return;
         }
-        grown[hello->service_count++] = copy;
-        session->wants_all = session->wants_all || strcmp(copy, "*") == 0;
+        session->wants_all = session->wants_all || strcmp(subscribe->services[i], "*") == 0;
     }
-    session->is_synced = false;
-    hello->has_resume = false;
-    session_flush(session);
+    if (hello->service_count > before) {
+        session->is_synced = false;
+        hello->has_resume = false;
+        session_flush(session);
+    }
+}
+
+static void take_goodbye(struct session *session)
+{
+    session->has_left = true;
+    registry_unregister(session->push->registry, session->peer->lineage,
+                        session->hello.of.hello.instance_id, 0);
+}
+
+// A serial begins with its lineage: nobody reports for another.
+static void take_status(struct session *session, struct mesh_request *request)
+{
+    const struct mesh_status *status = &request->of.status;
+    bool is_own = status->serial_length >= LINEAGE_BYTES &&
+                  memcmp(status->serial, session->peer->lineage, LINEAGE_BYTES) == 0;
+    if (status->serial_length > 0 && !is_own) {
+        session_end(session, RPC_INVALID_ARGUMENT, "the serial is not one of this workload's line");
+        return;
+    }
+    mesh_request_deinit(&session->status);
+    session->status = *request;
+    session->has_status = true;
+    *request = (struct mesh_request){0};
 }
 
 static void take_live(struct session *session, struct mesh_request *request)
@@ -276,13 +181,10 @@ static void take_live(struct session *session, struct mesh_request *request)
         take_subscribe(session, &request->of.subscribe);
         return;
     case MESH_REQUEST_STATUS:
-        mesh_request_deinit(&session->status);
-        session->status = *request;
-        session->has_status = true;
-        *request = (struct mesh_request){0};
+        take_status(session, request);
         return;
     case MESH_REQUEST_GOODBYE:
-        registry_unregister(session->push->registry, session->hello.of.hello.instance_id, 0);
+        take_goodbye(session);
         return;
     case MESH_REQUEST_HELLO:
     case MESH_REQUEST_NONE:
@@ -327,9 +229,10 @@ static void session_on_half_close(void *context, struct rpc_call *call)
 static bool has_other_session(const struct session *session)
 {
     const char *instance_id = session->hello.of.hello.instance_id;
-    list_each (node, &session->push->sessions) {
-        const struct session *other = list_entry(node, struct session, node);
-        if (other != session && strcmp(other->hello.of.hello.instance_id, instance_id) == 0 &&
+    list_each (node, &session->workload->sessions) {
+        const struct session *other = list_entry(node, struct session, of_workload);
+        if (other != session && other->hello.kind == MESH_REQUEST_HELLO &&
+            strcmp(other->hello.of.hello.instance_id, instance_id) == 0 &&
             !sm_is(&other->sm, SESSION_ENDED)) {
             return true;
         }
@@ -349,15 +252,16 @@ static void session_on_close(void *context, struct rpc_call *call, enum rpc_stat
     session->call = NULL;
     timer_stop(&session->timer);
     timer_stop(&session->expiry);
-    list_remove(&session->node);
-    push->session_count--;
     bool has_endpoints =
         session->hello.kind == MESH_REQUEST_HELLO && session->hello.of.hello.expose_count > 0;
-    // At our own shutdown endpoints stay in the store: their sidecars come back.
-    if (has_endpoints && !push->is_shutting_down && !has_other_session(session)) {
-        registry_unregister(push->registry, session->hello.of.hello.instance_id,
-                            REGISTRY_ENDPOINT_GRACE_MS);
+    // At our own shutdown endpoints stay in the store: their sidecars come back. After a Goodbye
+    // or a revocation they are gone already.
+    if (has_endpoints && !session->has_left && !push->is_shutting_down &&
+        !has_other_session(session)) {
+        registry_unregister(push->registry, session->peer->lineage,
+                            session->hello.of.hello.instance_id, REGISTRY_ENDPOINT_GRACE_MS);
     }
+    push_remove(push, session);
     if (session->waits_for_store) {
         session->is_closed = true;
     } else {
@@ -393,6 +297,27 @@ static enum rm_err start_timers(struct session *session)
     return timer_start(&session->expiry, left_s > 0 ? (uint64_t)left_s * 1000 : 0);
 }
 
+static struct session *session_new(struct push *push, struct rpc_call *call,
+                                   const struct peer *peer)
+{
+    struct session *session = rm_calloc(1, sizeof *session);
+    if (session == NULL) {
+        return NULL;
+    }
+    session->push = push;
+    session->call = call;
+    session->sent = mesh_view_empty();
+    session->peer = peer_ref((struct peer *)(uintptr_t)peer);
+    sm_init(&session->sm, "sync", 0, states, SESSION_HELLO);
+    timer_init(&session->timer, push->loop, session_on_timer, session);
+    timer_init(&session->expiry, push->loop, session_on_expiry, session);
+    if (session->sent == NULL || start_timers(session) != RM_OK) {
+        session_free(session);
+        return NULL;
+    }
+    return session;
+}
+
 static enum rpc_status session_on_open(void *server_context, struct rpc_call *call,
                                        const char **text)
 {
@@ -406,30 +331,15 @@ static enum rpc_status session_on_open(void *server_context, struct rpc_call *ca
         *text = "the certificate was not issued by this control plane";
         return RPC_PERMISSION_DENIED;
     }
-    if (push->is_shutting_down || push->session_count == PUSH_MAX_SESSIONS) {
-        *text = push->is_shutting_down ? "the control plane is going away" : "too many streams";
-        return RPC_UNAVAILABLE;
-    }
-    struct session *session = rm_calloc(1, sizeof *session);
-    struct mesh_view *empty = mesh_view_empty();
-    if (session == NULL || empty == NULL) {
-        rm_free(session);
-        mesh_view_unref(empty);
+    struct session *session = session_new(push, call, peer);
+    if (session == NULL) {
         return RPC_RESOURCE_EXHAUSTED;
     }
-    session->push = push;
-    session->call = call;
-    session->sent = empty;
-    session->peer = peer_ref((struct peer *)(uintptr_t)peer);
-    sm_init(&session->sm, "sync", 0, states, SESSION_HELLO);
-    timer_init(&session->timer, push->loop, session_on_timer, session);
-    timer_init(&session->expiry, push->loop, session_on_expiry, session);
-    if (start_timers(session) != RM_OK) {
+    status = push_add(push, session, text);
+    if (status != RPC_OK) {
         session_free(session);
-        return RPC_RESOURCE_EXHAUSTED;
+        return status;
     }
-    list_append(&push->sessions, &session->node);
-    push->session_count++;
     rpc_call_set_context(call, session);
     rpc_call_allow_large(call);
     return RPC_OK;

@@ -16,7 +16,7 @@
 #include "store/store.h"
 
 #define REGISTRY_ENDPOINT_GRACE_MS 10000 // after a lost Sync stream; a Goodbye takes effect at once
-#define REGISTRY_CHANGE_LOG 65536        // changes kept for resuming sidecars
+#define REGISTRY_CHANGE_LOG 65536        // changes kept for resuming sidecars, at most
 
 struct registry;
 
@@ -28,6 +28,7 @@ RM_NODISCARD enum rm_err registry_new(struct loop *loop, struct store *store,
                                       struct registry **out);
 void registry_free(struct registry *registry);
 
+// Where a change was lost for want of memory, the view stays until everything was read anew.
 struct mesh_version registry_version(const struct registry *registry);
 // Everything, as one view (services with their allow lists). Borrowed.
 struct mesh_view *registry_view(const struct registry *registry);
@@ -89,11 +90,20 @@ struct registry_endpoint {
     const char *address;    // "10.0.0.5:15008"; already checked against source and ranges
     const char *zone;
 };
-// Counts only if the identity owns the service. An address that a live instance of another lineage
-// holds is refused and alarmed. Errors (to done): RM_ERR_DENIED, RM_ERR_NOT_FOUND (no such
-// service), RM_ERR_EXISTS (address held) with sentences.
+// Counts only if the identity owns the service; an endpoint whose service goes, loses this owner,
+// or whose lineage is withdrawn is taken out. An address that a live instance of another lineage
+// holds, or another lineage's instance id, is refused and alarmed. Errors (to done): RM_ERR_DENIED,
+// RM_ERR_NOT_FOUND (no such service), RM_ERR_EXISTS (address or id held), RM_ERR_CONFLICT (the
+// service changed meanwhile), the store's, with sentences.
 RM_NODISCARD enum rm_err registry_register(struct registry *registry,
                                            const struct registry_endpoint *endpoint,
                                            registry_done_fn done, void *context);
-// Takes an instance's endpoints out, after `grace_ms` unless it registered again meanwhile.
-void registry_unregister(struct registry *registry, const char *instance_id, uint32_t grace_ms);
+// An instance is a lineage (LINEAGE_BYTES) and the id that it sent: nobody ends another's.
+// Takes its endpoints out, after `grace_ms` unless it registered again meanwhile.
+void registry_unregister(struct registry *registry, const uint8_t *lineage, const char *instance_id,
+                         uint32_t grace_ms);
+// Takes out what it no longer offers: endpoints of other services than these.
+void registry_keep(struct registry *registry, const uint8_t *lineage, const char *instance_id,
+                   const char *const *services, size_t count);
+// Every instance leaves after `grace_ms` unless it registers: after our own restart.
+void registry_expect_return(struct registry *registry, uint32_t grace_ms);

@@ -89,12 +89,29 @@ static enum rm_err check_service(const struct registry *registry,
             return rm_error_wrap(error, "allow pattern '%s'", service->allow[i]);
         }
     }
+    if (service->dns_count > CERTIFICATE_MAX_NAMES) {
+        return rm_error_set(error, RM_ERR_MALFORMED, "service '%s' has more than %d DNS names",
+                            service->name, CERTIFICATE_MAX_NAMES);
+    }
     for (size_t i = 0; i < service->dns_count; i++) {
         if (mesh_name_check(service->dns_names[i], error) != RM_OK) {
             return rm_error_wrap(error, "DNS name '%s'", service->dns_names[i]);
         }
     }
     return RM_OK;
+}
+
+// The rules of the view, which otherwise would leave the record out.
+static enum rm_err check_record(const char *name, const struct service_record *record,
+                                struct rm_error *error)
+{
+    struct mesh_resource *resource = registry_service_resource(name, record);
+    if (resource == NULL) {
+        return rm_error_set(error, RM_ERR_NO_MEMORY, "out of memory");
+    }
+    enum rm_err result = mesh_resource_check(resource, error);
+    mesh_resource_unref(resource);
+    return result;
 }
 
 // Encoding only reads; record strings are not const-correct because decoded ones are owned.
@@ -111,10 +128,6 @@ enum rm_err registry_put_service(struct registry *registry, const struct registr
     struct transaction transaction;
     RM_TRY(check_service(registry, service, error));
     RM_TRY(record_key_service(service->name, key));
-    struct change *change = change_new(registry, done, context, "service", service->name);
-    if (change == NULL) {
-        return rm_error_set(error, RM_ERR_NO_MEMORY, "out of memory");
-    }
     struct service_record record = {
         .port = service->port,
         .identities = borrow(service->identities, service->identity_count),
@@ -123,6 +136,11 @@ enum rm_err registry_put_service(struct registry *registry, const struct registr
         .is_guarded = service->is_guarded || service->allow_count > 0,
         .dns_names = borrow(service->dns_names, service->dns_count),
     };
+    RM_TRY(check_record(service->name, &record, error));
+    struct change *change = change_new(registry, done, context, "service", service->name);
+    if (change == NULL) {
+        return rm_error_set(error, RM_ERR_NO_MEMORY, "out of memory");
+    }
     transaction_init(&transaction);
     transaction_require(&transaction, key, revision);
     transaction_put_service(&transaction, service->name, &record);
@@ -154,16 +172,7 @@ enum rm_err registry_delete_service(struct registry *registry, const char *name,
     transaction_init(&transaction);
     transaction_require(&transaction, key, entry->revision);
     transaction_delete(&transaction, key);
-    // Its endpoints go with it, as many as one transaction takes; the rest lead nowhere without it.
-    size_t first = 0;
-    size_t count = 0;
-    mesh_view_endpoints(registry->view, name, &first, &count);
-    for (size_t i = first; i < first + count && transaction.operation_count < 14; i++) {
-        char endpoint[RECORD_KEY_BYTES];
-        snprintf(endpoint, sizeof endpoint, RECORD_ENDPOINT_PREFIX "%s",
-                 mesh_view_at(registry->view, MESH_ENDPOINT, i)->key);
-        transaction_delete(&transaction, endpoint);
-    }
+    // Its endpoints follow as soon as the view is without it: see registry_sweep().
     audit_record_operation(&transaction, "service_delete", actor, name, NULL);
     enum rm_err result =
         transaction_commit(&transaction, registry->store, registry_on_committed, change);
@@ -192,7 +201,7 @@ struct name_list {
     bool is_failed;
 };
 
-static bool owns(const struct service_record *record, const char *identity)
+bool registry_owns(const struct service_record *record, const char *identity)
 {
     for (size_t i = 0; i < record->identities.count; i++) {
         if (strcmp(record->identities.items[i], identity) == 0) {
@@ -228,7 +237,7 @@ static void visit_service(void *context, const void *key, size_t key_length, voi
     const struct service_entry *entry = value;
     (void)key;
     (void)key_length;
-    if (!owns(&entry->record, list->identity)) {
+    if (!registry_owns(&entry->record, list->identity)) {
         return;
     }
     for (size_t i = 0; i < entry->record.dns_names.count && list->count < CERTIFICATE_MAX_NAMES;
