@@ -91,6 +91,8 @@ static void token_is_spent_once_its_certificate_was_renewed(void **state)
     assert_int_equal(renewed.refusal, ATTEST_REFUSAL_NONE);
     struct grant again = issue_by_token(fixture, &workload, token);
     assert_int_equal(again.refusal, ATTEST_REFUSAL_TOKEN_USED);
+    again = issue_by_token(fixture, &next, token); // nor does the newest key revive it
+    assert_int_equal(again.refusal, ATTEST_REFUSAL_TOKEN_USED);
     grant_free(&first);
     grant_free(&renewed);
     workload_free(&workload);
