@@ -14,6 +14,7 @@ struct import {
     char *trust_domain;        // owned
     struct secret kek;         // own copy
     struct chain chain;        // intermediate, root
+    struct record_bytes root;  // in force; empty: none yet
     authority_init_fn on_done; // once
     void *context;             // for on_done
 };
@@ -23,6 +24,7 @@ static void import_free(struct import *import)
     rm_free(import->trust_domain);
     secret_free(&import->kek);
     chain_deinit(&import->chain);
+    record_bytes_deinit(&import->root);
     rm_free(import);
 }
 
@@ -79,6 +81,27 @@ static enum rm_err prove(const struct ca *intermediate, const struct trust_snaps
     return result;
 }
 
+// Tokens and sidecars pin the root in force: another one would cut the mesh in two.
+static enum rm_err check_root(const struct import *import, struct rm_error *error)
+{
+    uint8_t current[KEY_ID_BYTES];
+    uint8_t given[KEY_ID_BYTES];
+    if (import->root.length == 0) {
+        return RM_OK;
+    }
+    RM_TRY(ca_explain(error, certificate_key_id(import->root.bytes, import->root.length, current),
+                      "the root in force cannot be read"));
+    RM_TRY(ca_explain(error,
+                      certificate_key_id(import->chain.certificates[1].bytes,
+                                         import->chain.certificates[1].length, given),
+                      "the second certificate cannot be read"));
+    return memcmp(current, given, sizeof current) == 0
+               ? RM_OK
+               : rm_error_set(error, RM_ERR_CONFIG,
+                              "the second certificate is not the root that this trust domain has: "
+                              "every sidecar and token trusts that one");
+}
+
 static enum rm_err check(struct import *import, struct private_key *key, struct ca *root,
                          struct ca *intermediate, struct rm_error *error)
 {
@@ -93,6 +116,7 @@ static enum rm_err check(struct import *import, struct private_key *key, struct 
                             "the first certificate is not for the key that 'remora-control init' "
                             "made: sign its request, and put that certificate first");
     }
+    RM_TRY(check_root(import, error));
     RM_TRY(ca_init(root, chain->certificates[1].bytes, chain->certificates[1].length, NULL, error));
     RM_TRY(ca_init(intermediate, chain->certificates[0].bytes, chain->certificates[0].length, key,
                    error));
@@ -141,6 +165,9 @@ static enum rm_err find_key(struct import *import, const struct store_entry *ent
             result = rm_error_set(error, RM_ERR_CONFIG,
                                   "this control plane has its own root (mode self): there is "
                                   "nothing to import");
+        } else if (strcmp(entries[i].key, RECORD_ROOT_KEY) == 0) {
+            import->root = record.certificate;
+            record.certificate = (struct record_bytes){0};
         } else if (strcmp(entries[i].key, RECORD_INTERMEDIATE_KEY) == 0) {
             *intermediate = &entries[i];
             result = ca_key_unseal(&import->kek, RECORD_INTERMEDIATE_KEY, &record.sealed_key, key,

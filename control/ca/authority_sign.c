@@ -198,6 +198,11 @@ enum rm_err authority_own_identity(struct authority *authority, const char *cons
     }
     if (result == RM_OK) {
         result = tls_identity_new(&chain, key, out, error);
+    } else if (result == RM_ERR_DENIED) {
+        rm_error_set(error, result,
+                     "the certificate authority in the data folder may not sign for '%s': it "
+                     "belongs to another trust domain; correct 'trust_domain' or 'data_dir'",
+                     id);
     } else {
         ca_explain(error, result, "the control plane's own certificate cannot be made");
     }

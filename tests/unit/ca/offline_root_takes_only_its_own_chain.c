@@ -132,9 +132,19 @@ static void signed_chain_makes_it_serve(void **state)
     append(&pem, root.der, root.length);
     assert_int_equal(import(fixture, &pem), RM_OK);
     assert_int_equal(authority_fixture_load(fixture), RM_OK);
+    authority_fixture_close(fixture);
+
+    // By another root it is not.
+    struct operator_root other = operator_root_make(TEST_DOMAIN);
+    append_intermediate(&pem, &other, spki, spki_length, TEST_DOMAIN);
+    append(&pem, other.der, other.length);
+    assert_int_equal(import(fixture, &pem), RM_ERR_CONFIG);
+    assert_non_null(strstr(fixture->error.message, "not the root"));
+    assert_int_equal(authority_fixture_load(fixture), RM_OK);
     rm_free(spki);
     buffer_deinit(&pem);
     operator_root_free(&root);
+    operator_root_free(&other);
 }
 
 static void chains_that_do_not_fit_are_refused_by_name(void **state)
