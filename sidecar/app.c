@@ -389,8 +389,10 @@ static void release(struct app *app)
 
 int app_run(const char *config_path)
 {
-    struct app app = {.config_path = config_path};
+    // Static: a start that fails half-way leaves threads and memory that still point here.
+    static struct app app;
     struct rm_error error = {0};
+    app.config_path = config_path;
     enum rm_err result = process_harden(&error);
     if (result == RM_OK) {
         result = crypto_init(&error);

@@ -88,11 +88,11 @@ def context(purpose, leaf=None, alpn=(ALPN,), versions=None):
 
 
 def open_tls(port, leaf, server_name, alpn=(ALPN,), versions=None, timeout=20):
-    """A client's TLS connection to a sidecar."""
+    """A client's TLS connection to a sidecar; only an orderly end reads as one, a cut is an error."""
     raw = socket.create_connection(("127.0.0.1", port), timeout)
     try:
         return context(ssl.PROTOCOL_TLS_CLIENT, leaf, alpn, versions).wrap_socket(
-            raw, server_hostname=server_name)
+            raw, server_hostname=server_name, suppress_ragged_eofs=False)
     except BaseException:
         raw.close()
         raise
