@@ -83,7 +83,7 @@ def test_service_that_exists_is_not_created_again(admin):
     ({"name": ""}, "service"),
     ({"name": "a" * 254}, "service"),
     ({"port": 0}, "port"),
-    ({"port": 65536}, "port"),
+    ({"port": 65536 + 80}, "port"),
     ({"identities": []}, "identities"),
     ({"identities": ["spiffe://other.example/ns/a/sa/b"]}, "trust domain"),
     ({"identities": [f"spiffe://{TRUST_DOMAIN}/remora/control"]}, "reserved"),
@@ -271,6 +271,9 @@ def test_endpoints_show_the_view_their_sidecar_has(admin, mesh):
     assert endpoint.identity == identity("web")
     assert endpoint.address == f"127.0.0.1:{web.tunnel}"
     assert len(endpoint.view_hash) == 32 and endpoint.view_version > 0
+    # What the sidecar says of itself is what it acknowledged here.
+    wait_until(lambda: f'hash="{list_services(admin)["web"].endpoints[0].view_hash.hex()[:16]}' in web.metrics(),
+               "the same view at both ends")
     assert re.fullmatch("[0-9a-f]{16}", endpoint.instance_id)
 
 
