@@ -15,6 +15,7 @@
 
 #include "app_internal.h"
 #include "audit/alarms.h"
+#include "audit/replacement.h"
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/file.h"
@@ -254,6 +255,7 @@ static void on_attest_ready(void *context, enum rm_err result)
     app->waits_for = NULL;
     sm_move(&app->sm, APP_SERVING);
     warn(app);
+    replacement_check(app->store);
     log_info(LOG_MAIN, "ready", LOG_STR("trust_domain", app->config->trust_domain),
              LOG_STR("version", REMORA_VERSION),
              LOG_U64("start_ms", clock_mono_ms() - app->started_ms));

@@ -16,6 +16,7 @@
 
 #define RECORD_ROOT_KEY "ca/root"
 #define RECORD_INTERMEDIATE_KEY "ca/intermediate"
+#define RECORD_SERVED_KEY "served"
 #define RECORD_TOKEN_PREFIX "token/"
 #define RECORD_LINEAGE_PREFIX "lineage/"
 #define RECORD_CERTIFICATE_PREFIX "certificate/"

@@ -59,6 +59,11 @@ void authority_record_deinit(struct authority_record *record)
     *record = (struct authority_record){0};
 }
 
+void served_record_deinit(struct served_record *record)
+{
+    *record = (struct served_record){0};
+}
+
 void token_record_deinit(struct token_record *record)
 {
     rm_free(record->identity);

@@ -14,6 +14,7 @@
 #include "crypto/issue.h"
 #include "identity/peer.h"
 #include "identity/trust.h"
+#include "store/store.h"
 
 #define RECORD_MAX_BYTES (256U << 10) // of one encoded record; a service with all its patterns
 
@@ -31,6 +32,12 @@ struct record_bytes {
 struct authority_record {
     struct record_bytes certificate; // DER
     struct record_bytes sealed_key;  // PKCS#8 under the key-encryption key; empty: it is elsewhere
+};
+
+// "served"
+struct served_record {
+    uint8_t store_id[STORE_ID_BYTES]; // of the store when it was served last
+    int64_t replaced_at_s;            // when it was first seen to be another; 0: never
 };
 
 // "token/<id>"
@@ -116,6 +123,7 @@ struct audit_record {
 };
 
 void authority_record_deinit(struct authority_record *record);
+void served_record_deinit(struct served_record *record);
 void token_record_deinit(struct token_record *record);
 void lineage_record_deinit(struct lineage_record *record);
 void certificate_record_deinit(struct certificate_record *record);

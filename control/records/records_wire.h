@@ -12,6 +12,10 @@ RM_NODISCARD enum rm_err authority_record_encode(const struct authority_record *
                                                  uint8_t **bytes, size_t *length);
 RM_NODISCARD enum rm_err authority_record_decode(const uint8_t *bytes, size_t length,
                                                  struct authority_record *out);
+RM_NODISCARD enum rm_err served_record_encode(const struct served_record *record, uint8_t **bytes,
+                                              size_t *length);
+RM_NODISCARD enum rm_err served_record_decode(const uint8_t *bytes, size_t length,
+                                              struct served_record *out);
 RM_NODISCARD enum rm_err token_record_encode(const struct token_record *record, uint8_t **bytes,
                                              size_t *length);
 RM_NODISCARD enum rm_err token_record_decode(const uint8_t *bytes, size_t length,

@@ -37,6 +37,32 @@ enum rm_err authority_record_decode(const uint8_t *bytes, size_t length,
     return result;
 }
 
+enum rm_err served_record_encode(const struct served_record *record, uint8_t **bytes,
+                                 size_t *length)
+{
+    Remora__Store__V1__ServedRecord message = REMORA__STORE__V1__SERVED_RECORD__INIT;
+    message.store_id = record_wire_bytes(record->store_id, STORE_ID_BYTES);
+    message.replaced_at_s = record->replaced_at_s;
+    return pb_pack(&message.base, RECORD_MAX_BYTES, bytes, length);
+}
+
+enum rm_err served_record_decode(const uint8_t *bytes, size_t length, struct served_record *out)
+{
+    *out = (struct served_record){0};
+    ProtobufCMessage *message = NULL;
+    RM_TRY(pb_unpack(&remora__store__v1__served_record__descriptor, bytes, length, RECORD_MAX_BYTES,
+                     &message, NULL));
+    const Remora__Store__V1__ServedRecord *record = (const void *)message;
+    enum rm_err failure = RM_OK;
+    out->replaced_at_s = record->replaced_at_s;
+    record_take_exact(record->store_id, out->store_id, STORE_ID_BYTES, &failure);
+    pb_free(message);
+    if (failure != RM_OK) {
+        served_record_deinit(out);
+    }
+    return failure;
+}
+
 enum rm_err audit_record_encode(const struct audit_record *record, uint8_t **bytes, size_t *length)
 {
     Remora__Store__V1__AuditRecord message = REMORA__STORE__V1__AUDIT_RECORD__INIT;

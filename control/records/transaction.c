@@ -93,6 +93,11 @@ void transaction_put_authority(struct transaction *transaction, const char *key,
     PUT_ENCODED(transaction, key, authority_record_encode, record);
 }
 
+void transaction_put_served(struct transaction *transaction, const struct served_record *record)
+{
+    PUT_ENCODED(transaction, RECORD_SERVED_KEY, served_record_encode, record);
+}
+
 void transaction_put_token(struct transaction *transaction, const char *id,
                            const struct token_record *record)
 {

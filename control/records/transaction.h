@@ -31,6 +31,7 @@ void transaction_put(struct transaction *transaction, const char *key, enum rm_e
                      uint8_t *bytes, size_t length);
 void transaction_put_authority(struct transaction *transaction, const char *key,
                                const struct authority_record *record);
+void transaction_put_served(struct transaction *transaction, const struct served_record *record);
 void transaction_put_token(struct transaction *transaction, const char *id,
                            const struct token_record *record);
 void transaction_put_lineage(struct transaction *transaction, const uint8_t lineage[LINEAGE_BYTES],

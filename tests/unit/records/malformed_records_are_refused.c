@@ -34,6 +34,8 @@ static void hashes_of_the_wrong_length(void **state)
 {
     (void)state;
     REFUSED(token_record, ""); // no hash of a secret
+    REFUSED(served_record, "\x0a\x03"
+                           "abc"); // store id
     REFUSED(token_record, "\x0a\x03"
                           "abc"); // three bytes of it
     REFUSED(lineage_record, "\x2a\x03"

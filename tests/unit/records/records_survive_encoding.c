@@ -142,6 +142,18 @@ static void certificate_and_rejoin(void **state)
     rejoin_record_deinit(&rejoin_out);
 }
 
+static void served(void **state)
+{
+    (void)state;
+    struct served_record in = {.replaced_at_s = 1700000000};
+    struct served_record out;
+    fill(in.store_id, sizeof in.store_id, 3);
+    ROUND_TRIP(served_record, &in, &out);
+    assert_memory_equal(out.store_id, in.store_id, sizeof in.store_id);
+    assert_int_equal(out.replaced_at_s, 1700000000);
+    served_record_deinit(&out);
+}
+
 static void service_endpoint_and_withdrawal(void **state)
 {
     (void)state;
@@ -211,6 +223,7 @@ int main(void)
         cmocka_unit_test(token),
         cmocka_unit_test(lineage),
         cmocka_unit_test(certificate_and_rejoin),
+        cmocka_unit_test(served),
         cmocka_unit_test(service_endpoint_and_withdrawal),
         cmocka_unit_test(authority_and_audit),
     };
