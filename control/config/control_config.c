@@ -9,6 +9,7 @@
 #include "base/alloc.h"
 #include "config/group.h"
 #include "identity/spiffe.h"
+#include "mesh/resource.h"
 
 static const char *const modes[] = {"self", "offline-root", NULL};
 static const char *const log_levels[] = {"debug", "info", "warn", "error", NULL};
@@ -109,7 +110,7 @@ static const struct config_field fields[] = {
      .offset = AT(listen),
      .initial = "0.0.0.0:15010",
      .check = check_address},
-    {.key = "dns_names", .type = CONFIG_STRINGS, .offset = AT(dns_names)},
+    {.key = "dns_names", .type = CONFIG_STRINGS, .offset = AT(dns_names), .check = mesh_name_check},
     {.key = "admin_socket", .type = CONFIG_SECTION, .fields = admin_socket_fields},
     {.key = "admins",
      .type = CONFIG_STRINGS,
