@@ -124,10 +124,10 @@ class Sync:
             self.step()
         return self.view
 
-    def end(self):
+    def end(self, timeout=WAIT_S):
         """Reads what comes until the stream ends; the error, or None."""
         while True:
-            response = self.received.get(timeout=WAIT_S)
+            response = self.received.get(timeout=timeout)
             if response is None or isinstance(response, grpc.RpcError):
                 return response
 
