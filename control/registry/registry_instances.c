@@ -135,15 +135,18 @@ static enum rm_err fill_endpoint(struct registry *registry, const char *key,
     if (slash == NULL) {
         return RM_ERR_MALFORMED;
     }
-    entry->address = rm_strdup(record->address);
     entry->instance = registry_instance(registry, record->lineage, slash + 1);
+    if (entry->instance == NULL) {
+        return RM_ERR_NO_MEMORY;
+    }
+    list_append(&entry->instance->endpoints, &entry->of_instance);
+    entry->address = rm_strdup(record->address);
     struct address_entry *address =
         entry->address != NULL ? address_of(registry, entry->address) : NULL;
-    if (entry->instance == NULL || address == NULL) {
+    if (address == NULL) {
         return RM_ERR_NO_MEMORY;
     }
     list_append(&address->endpoints, &entry->at_address);
-    list_append(&entry->instance->endpoints, &entry->of_instance);
     return map_put(registry->endpoints, key, strlen(key), entry, NULL);
 }
 
