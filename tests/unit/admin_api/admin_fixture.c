@@ -269,6 +269,7 @@ struct reply create_service(struct admin_fixture *fixture, const char *name)
 struct look {
     struct admin_fixture *fixture; // borrowed
     const char *name;              // of the service
+    bool is_there;                 // the registry knows it
     size_t count;                  // its patterns
 };
 
@@ -279,6 +280,7 @@ static void look_at_service(struct fixture *base, void *context)
     uint64_t revision = 0;
     (void)base;
     if (registry_service(look->fixture->registry, look->name, &record, &revision)) {
+        look->is_there = true;
         look->count = record->allow.count;
     }
 }
@@ -307,11 +309,14 @@ static char identity[] = "ns/demo/sa/second";
 static char *identities[] = {identity};
 static uint8_t serial[ISSUE_SERIAL_BYTES]; // of a certificate that is there
 
-static void make_service(struct admin_fixture *fixture)
+static bool make_service(struct admin_fixture *fixture)
 {
+    struct look look = {.fixture = fixture, .name = name};
     struct reply reply = create_service(fixture, name);
     assert_int_equal(reply.status, RPC_OK);
     reply_free(&reply);
+    fixture_run(admin_base(fixture), look_at_service, &look);
+    return look.is_there;
 }
 
 static void make_token_id(struct admin_fixture *fixture)
@@ -404,14 +409,11 @@ const ProtobufCMessage *prepare_request(struct admin_fixture *fixture, size_t me
     case CREATE_SERVICE:
         return create_service_request();
     case UPDATE_SERVICE:
-        make_service(fixture);
-        return update_service_request();
+        return make_service(fixture) ? update_service_request() : NULL;
     case DELETE_SERVICE:
-        make_service(fixture);
-        return named_request(method);
+        return make_service(fixture) ? named_request(method) : NULL;
     case CREATE_TOKEN:
-        make_service(fixture);
-        return create_token_request();
+        return make_service(fixture) ? create_token_request() : NULL;
     case DELETE_TOKEN:
         make_token_id(fixture);
         return named_request(method);

@@ -51,7 +51,8 @@ struct reply admin_call(struct admin_fixture *fixture, const char *method,
 #define ADMIN_TEST_METHODS 13
 extern const char *const admin_test_methods[ADMIN_TEST_METHODS];
 // Makes what a call of this method needs so that it succeeds, and its request, which is good until
-// the next one is made. `number` is a new one each time.
+// the next one is made. `number` is a new one each time. NULL: the registry lost a change for want
+// of memory and is about to read everything anew.
 const ProtobufCMessage *prepare_request(struct admin_fixture *fixture, size_t method,
                                         size_t number);
 

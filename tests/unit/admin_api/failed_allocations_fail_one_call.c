@@ -33,13 +33,17 @@ static void start(struct fixture *base, void *context)
     }
 }
 
-// True when the failure was met.
-static bool try_with_failure(struct admin_fixture *fixture, size_t method, uint64_t fail_at,
-                             size_t *refused)
+enum outcome { WITHOUT_FAILURE, WITH_FAILURE, FIXTURE_SPENT };
+
+static enum outcome try_with_failure(struct admin_fixture *fixture, size_t method, uint64_t fail_at,
+                                     size_t *refused)
 {
     struct attempt attempt = {
         .reply = {.fixture = fixture}, .method = admin_test_methods[method], .fail_at = fail_at};
     attempt.request = prepare_request(fixture, method, method * 10000 + fail_at);
+    if (attempt.request == NULL) {
+        return FIXTURE_SPENT;
+    }
     do {
         fixture_run(admin_base(fixture), start, &attempt);
     } while (!attempt.is_started && !attempt.was_met);
@@ -52,7 +56,7 @@ static bool try_with_failure(struct admin_fixture *fixture, size_t method, uint6
     assert_true(attempt.was_met || !is_refused);
     *refused += is_refused ? 1 : 0;
     reply_free(&attempt.reply);
-    return attempt.was_met;
+    return attempt.was_met ? WITH_FAILURE : WITHOUT_FAILURE;
 }
 
 // Attempts leave records behind, and what is made of all of them (lists, the view) takes more
@@ -65,12 +69,14 @@ static void every_allocation_of_every_method_may_fail(void **state)
     for (size_t method = 0; method < ADMIN_TEST_METHODS; method++) {
         size_t refused = 0;
         uint64_t fail_at = 1;
-        bool was_met = true;
-        while (was_met) {
+        enum outcome outcome = WITH_FAILURE;
+        while (outcome != WITHOUT_FAILURE) {
             void *fixture = NULL;
             admin_fixture_setup(&fixture);
-            for (size_t i = 0; was_met && i < ATTEMPTS_PER_FIXTURE; i++) {
-                was_met = try_with_failure(fixture, method, fail_at++, &refused);
+            outcome = WITH_FAILURE;
+            for (size_t i = 0; outcome == WITH_FAILURE && i < ATTEMPTS_PER_FIXTURE; i++) {
+                outcome = try_with_failure(fixture, method, fail_at, &refused);
+                fail_at += outcome == WITH_FAILURE ? 1 : 0;
             }
             admin_fixture_teardown(&fixture);
         }
