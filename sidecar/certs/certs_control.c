@@ -337,21 +337,36 @@ static bool is_refusal(enum rpc_status status)
            status == RPC_FAILED_PRECONDITION || status == RPC_NOT_FOUND;
 }
 
+// Why no certificate came. `failure` NULL: TLS has nothing to say about it.
+static void note_refusal(struct certs *certs, enum rpc_status status, const char *text,
+                         const struct tls_failure *failure)
+{
+    char sentence[RM_ERROR_MESSAGE_BYTES];
+    if (failure != NULL) {
+        char why[512];
+        tls_failure_text(failure, why, sizeof why);
+        snprintf(sentence, sizeof sentence, "the control plane at %s ended the connection: %s",
+                 certs->config->control.address, why);
+    } else {
+        snprintf(sentence, sizeof sentence,
+                 "the control plane refused to issue a certificate (%s): %s",
+                 rpc_status_name(status), text != NULL ? text : "");
+    }
+    // A certificate that it does not accept cannot renew itself.
+    if (is_refusal(status) || (failure != NULL && failure->fault == TLS_FAULT_REFUSED_BY_PEER)) {
+        certs->is_renewal_refused = certs->is_renewal_refused || certs->attempt == CERTS_RENEW;
+        certs->is_rejoin_refused = certs->is_rejoin_refused || certs->attempt == CERTS_REJOIN;
+    }
+    certs_note_failure(certs, sentence);
+}
+
 static void certs_on_call_close(void *context, struct rpc_call *call, enum rpc_status status,
                                 const char *text)
 {
     struct certs *certs = context;
     (void)call;
     if (status != RPC_OK && !certs->is_stopping) {
-        char sentence[RM_ERROR_MESSAGE_BYTES];
-        snprintf(sentence, sizeof sentence,
-                 "the control plane refused to issue a certificate (%s): %s",
-                 rpc_status_name(status), text != NULL ? text : "");
-        if (is_refusal(status)) {
-            certs->is_renewal_refused = certs->is_renewal_refused || certs->attempt == CERTS_RENEW;
-            certs->is_rejoin_refused = certs->is_rejoin_refused || certs->attempt == CERTS_REJOIN;
-        }
-        certs_note_failure(certs, sentence);
+        note_refusal(certs, status, text, certs->link != NULL ? link_failure(certs->link) : NULL);
     } else if (!certs->has_answer && !certs->is_stopping) {
         certs_note_failure(certs, "the control plane answered without a certificate");
     }

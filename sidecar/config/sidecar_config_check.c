@@ -183,7 +183,9 @@ static enum rm_err check_listens(const struct sidecar_config *config, struct lis
     const struct sidecar_outbound *outbound = config->outbound.items;
     RM_TRY(check_listen(config, check, &config->health_address, no_place, error));
     RM_TRY(check_listen(config, check, &config->metrics_address, no_place, error));
-    RM_TRY(check_listen(config, check, &config->inbound_address, no_place, error));
+    if (config->services.count > 0) {
+        RM_TRY(check_listen(config, check, &config->inbound_address, no_place, error));
+    }
     for (size_t i = 0; i < config->edges.count; i++) {
         RM_TRY(check_listen(config, check, &edges[i].listen_address, edges[i].place, error));
     }

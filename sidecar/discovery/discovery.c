@@ -8,6 +8,7 @@
 //                             +-----------+--> retry after a back-off
 #include "discovery/discovery_internal.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/alloc.h"
@@ -90,8 +91,15 @@ static void session_on_call_close(void *context, struct rpc_call *call, enum rpc
     session->call = NULL;
     timer_stop(&session->silence);
     if (is_wanted(session) && status != RPC_OK) {
+        const struct tls_failure *failure =
+            session->link != NULL ? link_failure(session->link) : NULL;
+        char why[512];
+        snprintf(why, sizeof why, "%s", text);
+        if (failure != NULL) {
+            tls_failure_text(failure, why, sizeof why);
+        }
         log_warn(LOG_DISCOVERY, "sync_ended", LOG_STR("status", rpc_status_name(status)),
-                 LOG_STR("text", text));
+                 LOG_STR("text", why));
     }
     if (session->link != NULL) {
         link_close(session->link);

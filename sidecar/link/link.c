@@ -41,6 +41,7 @@ struct link {
     size_t address_next;       // to dial
     struct stream *stream;     // during the handshake; the client's afterwards
     struct rpc_client *client; // in READY
+    struct stream *wire;       // the client's; borrowed; NULL without one
     struct deferred end;       // tells the user, out of any callback
     enum rm_err reason;        // for on_end
     char sentence[RM_ERROR_MESSAGE_BYTES];
@@ -93,6 +94,7 @@ static void link_on_client_end(void *context, enum rm_err reason, const char *de
 {
     struct link *link = context;
     link->client = NULL;
+    link->wire = NULL;
     if (sm_is(&link->sm, LINK_ENDED)) {
         deferred_schedule(link->loop, &link->end);
         return;
@@ -123,6 +125,7 @@ static void link_on_handshake(void *context, enum rm_err result, const struct tl
         end(link, result);
         return;
     }
+    link->wire = stream;
     sm_move(&link->sm, LINK_READY);
     link->on_ready(link->context, link->client);
 }
@@ -294,4 +297,10 @@ void link_close(struct link *link)
         return;
     }
     cancel(link, false);
+}
+
+const struct tls_failure *link_failure(const struct link *link)
+{
+    const struct tls_failure *failure = link->wire != NULL ? tls_stream_failure(link->wire) : NULL;
+    return failure != NULL && failure->fault != TLS_FAULT_NONE ? failure : NULL;
 }

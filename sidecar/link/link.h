@@ -36,3 +36,6 @@ RM_NODISCARD enum rm_err link_open(const struct link_options *options, link_read
 void link_drain(struct link *link);
 // Ends now; on_end comes with RM_ERR_CANCELLED, later. Idempotent.
 void link_close(struct link *link);
+// What TLS knows about why the connection broke, after the proof too: a control plane judges our
+// certificate only then. NULL when it knows nothing. For calls that close; borrowed.
+const struct tls_failure *link_failure(const struct link *link);
