@@ -37,6 +37,9 @@ def build():
     subprocess.run(["cmake", "--preset", "release", "-DREMORA_TESTS=ON"], cwd=REPO, check=True, stdout=subprocess.DEVNULL)
     subprocess.run(["cmake", "--build", "--preset", "release", "--", "remora-sidecar", "remora-control", "remora",
                     "bench_issue_rate", "bench_store_commit"], cwd=REPO, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(["cmake", "--preset", "static"], cwd=REPO, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(["cmake", "--build", "--preset", "static", "--", "remora-sidecar"], cwd=REPO, check=True,
+                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
 def sizes(folder):
@@ -99,7 +102,12 @@ def start_up(folder, repeat):
     idle = m.sidecar("idle", calls=["echo"], workers=2)
     time.sleep(2)
     rss, pss = memory(idle.process.pid)
-    show("sidecar, idle, 2 workers: RSS / PSS", f"{rss:.2f} / {pss:.2f} MiB", "aim < 4 MiB")
+    show("sidecar, idle, 2 workers: RSS / PSS", f"{rss:.2f} / {pss:.2f} MiB", "aim < 4 MiB; counts the shared C library")
+    mesh.SIDECAR = REPO / "build" / "static" / "sidecar" / "remora-sidecar"
+    static = m.sidecar("static", calls=["echo"], workers=2)
+    time.sleep(2)
+    rss, pss = memory(static.process.pid)
+    show("the same, static build (containers): RSS / PSS", f"{rss:.2f} / {pss:.2f} MiB", "aim < 4 MiB")
     rss, pss = memory(control.process.pid)
     show("control plane, idle: RSS / PSS", f"{rss:.2f} / {pss:.2f} MiB", "aim < 8 MiB")
     round_trips(idle, m)
