@@ -25,7 +25,7 @@ test_packages=(
     ccache clang clang-format clang-tidy cppcheck shellcheck valgrind libcmocka-dev
     # behaviour tests and the demo
     python3 python3-venv nginx-light redis-server redis-tools openssl curl ca-certificates gnutls-bin
-    iproute2 nftables procps util-linux faketime libfaketime xxd jq tcpdump
+    iproute2 nftables procps util-linux faketime libfaketime zsh xxd jq tcpdump
 )
 # The tests run sidecars as containers. Docker's own packages bring a runc of theirs, which apt would
 # remove, with Docker, in favour of Debian's: any runc will do.
