@@ -81,6 +81,20 @@ static enum rm_err prove(const struct ca *intermediate, const struct trust_snaps
     return result;
 }
 
+// The trust domain stands on it for years: an intermediate in its place would be pinned instead.
+static enum rm_err check_self_signed(const struct import *import, struct rm_error *error)
+{
+    const uint8_t *root = import->chain.certificates[1].bytes;
+    size_t length = import->chain.certificates[1].length;
+    enum rm_err result = certificate_verify_signature(root, length, root, length);
+    if (result == RM_ERR_UNTRUSTED) {
+        return rm_error_set(error, RM_ERR_CONFIG,
+                            "the second certificate did not sign itself, so it is no root: append "
+                            "the root that signed the first one");
+    }
+    return ca_explain(error, result, "the second certificate's signature cannot be verified");
+}
+
 // Tokens and sidecars pin the root in force: another one would cut the mesh in two.
 static enum rm_err check_root(const struct import *import, struct rm_error *error)
 {
@@ -102,6 +116,22 @@ static enum rm_err check_root(const struct import *import, struct rm_error *erro
                               "every sidecar and token trusts that one");
 }
 
+static enum rm_err check_dates(const struct ca *ca, const char *noun, struct rm_error *error)
+{
+    char when[CLOCK_RFC3339_BYTES];
+    int64_t now_s = clock_wall_s();
+    bool is_early = now_s < ca->not_before_s;
+    if (!is_early && now_s < ca->not_after_s) {
+        return RM_OK;
+    }
+    clock_format_rfc3339((is_early ? ca->not_before_s : ca->not_after_s) * 1000, 0, when);
+    return rm_error_set(error, RM_ERR_EXPIRED,
+                        is_early ? "the %s is not valid before %s (or this machine's clock is "
+                                   "wrong)"
+                                 : "the %s has expired at %s (or this machine's clock is wrong)",
+                        noun, when);
+}
+
 static enum rm_err check(struct import *import, struct private_key *key, struct ca *root,
                          struct ca *intermediate, struct rm_error *error)
 {
@@ -116,10 +146,13 @@ static enum rm_err check(struct import *import, struct private_key *key, struct 
                             "the first certificate is not for the key that 'remora-control init' "
                             "made: sign its request, and put that certificate first");
     }
+    RM_TRY(check_self_signed(import, error));
     RM_TRY(check_root(import, error));
     RM_TRY(ca_init(root, chain->certificates[1].bytes, chain->certificates[1].length, NULL, error));
     RM_TRY(ca_init(intermediate, chain->certificates[0].bytes, chain->certificates[0].length, key,
                    error));
+    RM_TRY(check_dates(root, "root", error));
+    RM_TRY(check_dates(intermediate, "intermediate", error));
     struct trust_snapshot *trust = NULL;
     RM_TRY(ca_explain(error, ca_trust(root, import->trust_domain, &trust),
                       "the root cannot be trusted"));

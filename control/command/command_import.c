@@ -52,6 +52,9 @@ static enum rm_err start(struct desk *desk, const char *chain_path)
     if (result == RM_OK) {
         result = authority_import(desk->store, desk->config->trust_domain, &desk->kek, pem, length,
                                   on_imported, desk, &desk->error);
+        if (result != RM_OK) {
+            rm_error_wrap(&desk->error, "%s", chain_path);
+        }
     }
     rm_free(pem);
     return result;
