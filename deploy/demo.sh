@@ -57,6 +57,9 @@ stop_all() {
         kill -KILL "$pid" 2>/dev/null || true
     done
     for ns in "${namespaces[@]}"; do ip netns del "$ns" 2>/dev/null || true; done
+    for pid in "${pids[@]}"; do
+        if kill -0 "$pid" 2>/dev/null; then echo "demo: process $pid is still there" >&2; fi
+    done
     rm -rf "$work"
 }
 finish() {
@@ -90,6 +93,7 @@ make_namespaces() {
 }
 if make_namespaces 2>"$work/namespaces.err"; then
     in_ns() { local name=$1; shift; ip netns exec "$tag-$name" "$@"; }
+    become() { local name=$1; shift; exec ip netns exec "$tag-$name" "$@"; }
     tunnel() { echo "${address[$1]}:15008"; }
     port_offset() { echo 0; }
     where="in its own network namespace"
@@ -97,6 +101,7 @@ else
     for ns in "${namespaces[@]}"; do ip netns del "$ns" 2>/dev/null || true; done
     namespaces=()
     in_ns() { shift; "$@"; }
+    become() { shift; exec "$@"; }
     declare -A offset=([control]=0 [web]=100 [cache]=200 [client]=300 [mallory]=400)
     for name in "${!address[@]}"; do address[$name]=127.0.0.1; done
     port_offset() { echo "${offset[$1]}"; }
@@ -109,7 +114,8 @@ metrics() { echo "127.0.0.1:$((15020 + $(port_offset "$1")))"; }
 start() { # host, log name, command
     local host=$1 name=$2
     shift 2
-    in_ns "$host" "$@" >"$work/$name.out" 2>"$work/$name.err" </dev/null &
+    # exec, so that the process that is remembered, and ended, is the program itself.
+    (become "$host" "$@") >"$work/$name.out" 2>"$work/$name.err" </dev/null &
     pids+=($!)
 }
 wait_for() { # seconds, what, command

@@ -30,8 +30,8 @@ static void do_change(struct fixture *base, void *context)
 {
     struct attempt *attempt = context;
     struct transaction transaction;
-    char name[16];
-    char zone[16];
+    char name[32];
+    char zone[32];
     snprintf(name, sizeof name, "s%u", attempt->step);
     snprintf(zone, sizeof zone, "z%u", attempt->step);
     struct service_record service = {.port = 80,
@@ -62,9 +62,9 @@ static bool is_in_step(struct registry_fixture *fixture, const void *context)
 {
     const struct attempt *attempt = context;
     const struct mesh_view *view = registry_view(fixture->registry);
-    char name[16];
+    char name[32];
     char before[16];
-    char zone[16];
+    char zone[32];
     snprintf(name, sizeof name, "s%u", attempt->step);
     snprintf(before, sizeof before, "s%u", attempt->step - 1);
     snprintf(zone, sizeof zone, "z%u", attempt->step);
