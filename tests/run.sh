@@ -49,8 +49,8 @@ run() { # preset, ctest arguments
     local preset=$1
     shift
     step "tests: $preset $*"
-    # Most tests wait for sockets and timers rather than compute: twice as many as processors.
-    ctest --test-dir "build/$preset" --output-on-failure --no-tests=error -j $((jobs * 2)) "$@"
+    # Many tests wait for sockets and timers rather than compute: one more than processors.
+    ctest --test-dir "build/$preset" --output-on-failure --no-tests=error -j $((jobs + 1)) "$@"
 }
 
 configure ci

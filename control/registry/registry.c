@@ -114,7 +114,9 @@ static void free_maps(struct registry *registry)
     map_free(registry->services);
     map_free(registry->endpoints);
     map_free(registry->addresses);
-    map_free(registry->instances);
+    if (registry->instances != NULL) {
+        registry_free_instances(registry);
+    }
     map_free(registry->withdrawals);
     map_free(registry->pending_index);
 }

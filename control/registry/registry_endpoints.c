@@ -42,8 +42,9 @@ static void leave_instance(struct registration *registration)
     instance->registering--;
     if (instance->is_leaving && instance->leaves_at_once) {
         registry_take_out(instance);
+    } else {
+        registry_release_instance(instance);
     }
-    registry_release_instance(instance);
 }
 
 static void registration_finish(struct registration *registration)

@@ -53,6 +53,7 @@ struct instance *registry_instance(struct registry *registry, const uint8_t *lin
         return NULL;
     }
     instance->registry = registry;
+    instance->is_leaving = true; // until it registers
     instance->instance_id = copy;
     memcpy(instance->lineage, lineage, LINEAGE_BYTES);
     list_init(&instance->endpoints);
@@ -60,17 +61,44 @@ struct instance *registry_instance(struct registry *registry, const uint8_t *lin
     return instance;
 }
 
+static void free_instance(struct instance *instance)
+{
+    timer_stop(&instance->timer);
+    rm_free(instance->instance_id);
+    rm_free(instance);
+}
+
 void registry_release_instance(struct instance *instance)
 {
     uint8_t key[INSTANCE_KEY_BYTES];
-    if (instance->registering > 0 || !list_is_empty(&instance->endpoints)) {
+    if (!instance->is_leaving || instance->registering > 0 ||
+        !list_is_empty(&instance->endpoints)) {
         return;
     }
     size_t length = instance_key(instance->lineage, instance->instance_id, key);
     (void)map_remove(instance->registry->instances, key, length);
-    timer_stop(&instance->timer);
-    rm_free(instance->instance_id);
-    rm_free(instance);
+    free_instance(instance);
+}
+
+static void visit_instance(void *context, const void *key, size_t key_length, void *value)
+{
+    (void)context;
+    (void)key;
+    (void)key_length;
+    free_instance(value);
+}
+
+void registry_free_instances(struct registry *registry)
+{
+    map_visit(registry->instances, visit_instance, NULL);
+    map_free(registry->instances);
+}
+
+// An endpoint that nobody registered here: from our last run, or from while we were behind.
+static enum rm_err expect_owner(struct instance *instance)
+{
+    bool is_expected = !instance->is_leaving || timer_is_active(&instance->timer);
+    return is_expected ? RM_OK : timer_start(&instance->timer, REGISTRY_ENDPOINT_GRACE_MS);
 }
 
 // --- Endpoints of instances.
@@ -140,6 +168,7 @@ static enum rm_err fill_endpoint(struct registry *registry, const char *key,
         return RM_ERR_NO_MEMORY;
     }
     list_append(&entry->instance->endpoints, &entry->of_instance);
+    RM_TRY(expect_owner(entry->instance));
     entry->address = rm_strdup(record->address);
     struct address_entry *address =
         entry->address != NULL ? address_of(registry, entry->address) : NULL;
@@ -233,6 +262,7 @@ void registry_take_out(struct instance *instance)
     removal_flush(&removal);
     // When the store took them, the instance is gone before.
     ask_again(&instance->timer);
+    registry_release_instance(instance);
 }
 
 void registry_unregister(struct registry *registry, const uint8_t *lineage, const char *instance_id,

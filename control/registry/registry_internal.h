@@ -76,14 +76,14 @@ struct service_entry {
 };
 
 // One process of one workload: a lineage and the instance id that it sent. Another lineage with the
-// same id is another instance. Lives while it has endpoints or registers one.
+// same id is another instance. Lives from its first registration until it left and has no endpoint.
 struct instance {
     struct registry *registry;
     uint8_t lineage[LINEAGE_BYTES];
     char *instance_id;     // owned
     struct list endpoints; // struct endpoint_entry, of_instance
     size_t registering;    // registrations that the store has not answered
-    bool is_leaving;       // its stream ended, or it said Goodbye
+    bool is_leaving;       // it did not register, its stream ended, or it said Goodbye
     bool leaves_at_once;   // what is registered when the store answers goes, too
     struct timer timer;    // the grace; afterwards: asks again
 };
@@ -190,6 +190,8 @@ struct instance *registry_instance(struct registry *registry, const uint8_t *lin
                                    const char *instance_id);
 // Frees it when nothing holds it.
 void registry_release_instance(struct instance *instance);
+void registry_free_instances(struct registry *registry);
+// Hands the removal of its endpoints to the store. The instance may be gone afterwards.
 void registry_take_out(struct instance *instance);
 // An endpoint's record came, or went. `key` as in the view. Errors: RM_ERR_MALFORMED,
 // RM_ERR_NO_MEMORY; then there is none of this key.

@@ -58,7 +58,7 @@ def renewals(sidecar):
 
 
 def test_no_request_fails_over_several_renewals(mesh):
-    pair, _, control = joined_pair(mesh, lifetime="10s", workers=2)
+    pair, _, control = joined_pair(mesh, lifetime="16s", workers=2)
     load, digests = Load(pair), []
     streams = [threading.Thread(target=stream, args=(pair, load.is_over, digests)) for _ in range(4)]
     for one in streams:
@@ -82,7 +82,7 @@ def test_no_request_fails_over_several_renewals(mesh):
 
 def test_keep_alive_connection_outlives_many_certificates(mesh):
     """A connection older than every certificate that was shown when it began."""
-    pair, _, _ = joined_pair(mesh, lifetime="10s")
+    pair, _, _ = joined_pair(mesh, lifetime="16s")
     with pair.connect() as connection:
         connection.sendall(b"before")
         assert connection.recv(6) == b"before"
@@ -93,7 +93,7 @@ def test_keep_alive_connection_outlives_many_certificates(mesh):
 
 def test_sync_stream_is_reopened_before_the_old_one_ends(mesh):
     """Make before break: at no moment is a sidecar without a standing stream."""
-    pair, _, _ = joined_pair(mesh, lifetime="10s")
+    pair, _, _ = joined_pair(mesh, lifetime="16s")
 
     def renewed():
         assert pair.server.metric("remora_control_connected") == 1

@@ -34,7 +34,7 @@ def test_an_hour_behind_is_named(mesh):
     control = mesh.start_control()
     control.create_service("web", 80, identity("web"))
     web = mesh.sidecar("web", serves=[("web", 80, "127.0.0.1:1")], env=shifted("-1h"), ready=False)
-    wait_until(lambda: "clock" in web.ready()[1], "readiness to name the clock", 20, web.process)
+    wait_until(lambda: "clock" in web.ready()[1], "readiness to name the clock", process=web.process)
     assert web.ready()[0] == 503 and web.process.poll() is None
     assert "not yet valid" in web.ready()[1] or "too early" in web.ready()[1], web.ready()
 

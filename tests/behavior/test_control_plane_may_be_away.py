@@ -30,8 +30,7 @@ def test_away_at_the_start_is_waited_for(mesh):
     control.stop()
     for sidecar in (web, client):
         sidecar.start(ready=False)
-        wait_until(lambda: f"127.0.0.1:{control.port}" in sidecar.ready()[1], "readiness to name it", 20,
-                   sidecar.process)
+        wait_until(lambda: f"127.0.0.1:{control.port}" in sidecar.ready()[1], "readiness to name it", process=sidecar.process)
         assert sidecar.ready()[0] == 503
     pair = Pair.of(client, client.port("web"))
     # An application that comes meanwhile waits a while and is then reset, never left hanging.
@@ -39,7 +38,7 @@ def test_away_at_the_start_is_waited_for(mesh):
     client.process.wait_event("refused", reason="identity_missing")
     control.start()
     for sidecar in (web, client):
-        sidecar.wait_ready(40)
+        sidecar.wait_ready()
     pair.echo()
 
 
@@ -74,7 +73,7 @@ def test_away_later_is_not_missed_while_certificates_last(mesh):
         assert standing.recv(5) == b"after"
         control.start()
         for sidecar in (pair.client, pair.server):
-            wait_until(lambda: connected(sidecar), "the stream to come back", 40)
+            wait_until(lambda: connected(sidecar), "the stream to come back")
         standing.sendall(b"again")
         assert standing.recv(5) == b"again"
     pair.echo()
@@ -90,7 +89,7 @@ def test_away_too_long_ends_by_name(mesh):
     assert "has expired" in pair.client.ready()[1]
     assert f"127.0.0.1:{control.port}" in pair.client.ready()[1]
     # The last second of a certificate belongs to it, so the refusal may come a moment later.
-    wait_until(lambda: pair.meet() == ("reset", b""), "new connections to be refused", 20)
+    wait_until(lambda: pair.meet() == ("reset", b""), "new connections to be refused")
     assert pair.client.process.has_event("renewal_failed", error="does not answer")
 
 
@@ -103,16 +102,8 @@ def test_expired_workload_needs_new_evidence(mesh):
                "the certificates to end", 30)
     control.start()
     for sidecar in (pair.client, pair.server):
-        sidecar.wait_ready(40)
-    wait_until(lambda: pair_works(pair), "the pair to work again", 30)
-
-
-def pair_works(pair):
-    try:
-        pair.echo()
-        return True
-    except (OSError, AssertionError):
-        return False
+        sidecar.wait_ready()
+    wait_until(pair.works, "the pair to work again")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
@@ -129,7 +120,7 @@ def test_restarted_control_plane_knows_everything(mesh, number):
     pair.echo()
     control.start()
     for sidecar in (pair.client, pair.server):
-        wait_until(lambda: connected(sidecar), "the stream to come back", 40)
+        wait_until(lambda: connected(sidecar), "the stream to come back")
     after = control.json("service", "list"), control.json("certificates")["certificates"]
     assert [one["name"] for one in after[0]["services"]] == [one["name"] for one in before[0]["services"]]
     assert len(after[0]["services"][0]["endpoints"]) == 1
@@ -149,11 +140,11 @@ def test_both_ends_export_the_same_view(mesh):
         version = pair.server.metric("remora_view_version")
         return told.get("view_hash") in hashes(pair.server) and told.get("view_version") == version
 
-    wait_until(agreed, "both ends to agree", 20)
+    wait_until(agreed, "both ends to agree")
     first = hashes(pair.server)
     control.create_service("database", 5432, identity("database"))
     control.remora("service", "update", "web", "--add-allow", identity("client"))
-    wait_until(lambda: hashes(pair.server) != first and agreed(), "both ends to agree on the next one", 20)
+    wait_until(lambda: hashes(pair.server) != first and agreed(), "both ends to agree on the next one")
     assert not control.process.has_event("view_differs")
     pair.echo()
 
@@ -172,6 +163,6 @@ def test_another_store_is_a_full_resync_and_an_alarm(mesh):
     shutil.copy(aside / "kek", control.data / "kek")
     control.start()
     for sidecar in (pair.client, pair.server):
-        wait_until(lambda: connected(sidecar), "the stream to come back", 40)
+        wait_until(lambda: connected(sidecar), "the stream to come back")
         sidecar.process.wait_event("store_replaced")
     pair.echo()

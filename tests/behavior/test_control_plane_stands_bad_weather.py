@@ -86,7 +86,7 @@ def test_full_disk_answers_nothing_that_is_not_durable(mesh):
         return control.remora("service", "create", "afterwards", "--port", 80, "--identity", identity("web"),
                               check=False).returncode == 0
 
-    wait_until(works, "the control plane to go on", 30)
+    wait_until(works, "the control plane to go on")
     answered = {f"full-{one}" for one in range(number)} | {"web", "afterwards"}
     control.stop()
     control.start()
@@ -105,10 +105,10 @@ def test_full_disk_issues_nothing_and_burns_no_token(mesh):
         pass
     sidecar = mesh.add(Sidecar(mesh.folder, "web", control=control, token=mesh.folder / "web.token",
                                services=[("web", 80, "127.0.0.1:1")])).start(ready=False)
-    wait_until(lambda: "refused to issue" in sidecar.ready()[1], "the refusal", 20, sidecar.process)
+    wait_until(lambda: "refused to issue" in sidecar.ready()[1], "the refusal", process=sidecar.process)
     assert not [line for line in control.process.events() if line["event"] == "issued"]
     disk.free()
-    sidecar.wait_ready(40)
+    sidecar.wait_ready()
 
 
 @needs_root
@@ -118,7 +118,7 @@ def test_read_only_folder_is_said_at_the_start_and_later(mesh):
     control.stop()
     subprocess.run(["mount", "-o", "remount,ro", disk.folder], check=True)
     control.start(ready=False)
-    assert control.process.child.wait(20) == 1
+    assert control.process.child.wait(45) == 1
     assert "read-only" in control.process.stderr().lower() or "readonly" in control.process.stderr().lower()
     subprocess.run(["mount", "-o", "remount,rw", disk.folder], check=True)
     control.start()
@@ -134,7 +134,7 @@ def test_data_folder_of_a_newer_version_is_refused(mesh):
     database.commit()
     database.close()
     control.start(ready=False)
-    assert control.process.child.wait(20) == 1
+    assert control.process.child.wait(45) == 1
     assert "newer" in control.process.stderr()
 
 
@@ -143,7 +143,7 @@ def test_missing_data_folder_is_said(mesh):
     control.stop()
     control.data.rename(control.data.with_name("elsewhere"))
     control.start(ready=False)
-    assert control.process.child.wait(20) == 1
+    assert control.process.child.wait(45) == 1
     assert "init" in control.process.stderr()
 
 
@@ -299,6 +299,6 @@ def test_load_of_joins_is_served(mesh):
     for thread in threads:
         thread.join()
     for one in sidecars:
-        one.wait_ready(40)
+        one.wait_ready()
     assert application.count == 0
     assert len(control.json("certificates")["certificates"]) == 20

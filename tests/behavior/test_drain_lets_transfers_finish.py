@@ -46,7 +46,7 @@ def test_running_transfer_completes(mesh, authority, victim, workers):
         may_go_on.set()
         received += read_all(connection)
     assert hashlib.sha256(received).digest() == hashlib.sha256(BLOCK * BLOCKS).digest()
-    assert sidecar.process.child.wait(20) == 0
+    assert sidecar.process.child.wait(45) == 0
     assert sidecar.process.has_event("drained", cut="0")
     assert [line["result"] for line in sidecar.process.access()] == ["ok"]
 
@@ -69,7 +69,7 @@ def test_new_tunnels_are_told_to_go_elsewhere(mesh, authority, workers):
         pair.client.process.wait_event("refused", reason="draining")
         standing.sendall(b"after")
         assert standing.recv(5) == b"after"
-    assert pair.server.process.child.wait(20) == 0
+    assert pair.server.process.child.wait(45) == 0
     assert application.count == 1
 
 
@@ -85,7 +85,7 @@ def test_applications_own_connections_go_on_while_one_runs(mesh, authority):
             pair.echo()
         standing.sendall(b"after")
         assert standing.recv(5) == b"after"
-    assert pair.client.process.child.wait(20) == 0
+    assert pair.client.process.child.wait(45) == 0
     assert {line["result"] for line in pair.client.process.access()} == {"ok"}
 
 
@@ -108,7 +108,7 @@ def test_connection_that_came_during_the_drain_is_waited_for(mesh, authority):
         assert connection.recv(12) == b"still served"
         connection.shutdown(socket.SHUT_WR)
         assert read_all(connection) == b""
-    assert pair.client.process.child.wait(20) == 0
+    assert pair.client.process.child.wait(45) == 0
     assert {line["result"] for line in pair.client.process.access()} == {"ok"}
 
 
@@ -121,7 +121,7 @@ def test_deadline_cuts_what_does_not_end(mesh, authority, victim):
         assert connection.recv(1) == b"x"
         sidecar.process.signal(signal.SIGTERM)
         assert outcome(connection) == ("reset", b"")
-    assert sidecar.process.child.wait(20) == 0
+    assert sidecar.process.child.wait(45) == 0
     assert sidecar.process.has_event("drained", cut="1")
     assert [line["result"] for line in sidecar.process.access()] == ["drain_deadline"]
 
@@ -142,7 +142,7 @@ def test_deadline_cuts_what_came_during_the_drain(mesh, authority):
     assert read_all(first) == b""
     for connection in late:
         assert outcome(connection) == ("reset", b"")
-    assert pair.client.process.child.wait(20) == 0
+    assert pair.client.process.child.wait(45) == 0
     assert pair.client.process.has_event("drained", cut="1")
 
 
@@ -153,7 +153,7 @@ def test_idle_sidecar_ends_without_waiting(mesh, authority, number):
     pair.echo()
     for sidecar in (pair.client, pair.server):
         sidecar.process.signal(number)
-        assert sidecar.process.child.wait(15) == 0
+        assert sidecar.process.child.wait(45) == 0
 
 
 def test_idle_sidecar_ends_with_a_zero_deadline(mesh, authority):
@@ -172,7 +172,7 @@ def test_handshakes_in_progress_do_not_hold_the_drain(mesh, authority):
     wait_until(lambda: pair.server.metric("remora_connections_open", direction="inbound") == 5,
                "the silent clients to be accepted")
     pair.server.process.signal(signal.SIGTERM)
-    assert pair.server.process.child.wait(15) == 0
+    assert pair.server.process.child.wait(45) == 0
     for connection in silent:
         connection.close()
 
@@ -191,7 +191,7 @@ def test_second_signal_changes_nothing(mesh, authority):
         may_go_on.set()
         received += read_all(connection)
     assert len(received) == len(BLOCK) * BLOCKS
-    assert pair.server.process.child.wait(20) == 0
+    assert pair.server.process.child.wait(45) == 0
 
 
 # --- As the first process of a container --------------------------------------------------------------
@@ -228,7 +228,7 @@ def test_first_process_of_a_namespace_ends_on_signals(mesh, authority, number):
     status = pathlib.Path(f"/proc/{pid}/status").read_text()
     assert [line.split()[-1] for line in status.splitlines() if line.startswith("NSpid:")] == ["1"]
     os.kill(pid, number)
-    assert server.process.child.wait(15) == 0
+    assert server.process.child.wait(45) == 0
     assert server.process.has_event("drained")
 
 
@@ -246,7 +246,7 @@ def test_signal_before_the_start_is_done_is_not_lost(mesh, authority):
         wait_until(lambda: b"remora-sidecar" in pathlib.Path(f"/proc/{pid}/cmdline").read_bytes() and
                    has_handler(pid, signal.SIGTERM), "its signal handlers")
         os.kill(pid, signal.SIGTERM)
-        assert child.wait(15) == 0, child.stderr.read().decode()
+        assert child.wait(45) == 0, child.stderr.read().decode()
         child.stderr.close()
 
 

@@ -25,7 +25,7 @@ def test_restart_with_a_state_folder_needs_no_token(mesh, number):
     text = pair.server.config.read_text()
     pair.server.config.write_text(text.replace(f"    join_token_file: {mesh.folder}/web.token\n", ""))
     pair.server.start()
-    pair.echo()
+    wait_until(pair.works, "the client to be led to the new instance")
     mine = [one for one in certificates(control) if one["identity"] == identity("web")]
     assert len(mine) == 2 and len({one["serial"] for one in mine}) == 2
 
@@ -44,11 +44,11 @@ def test_restart_without_a_state_folder_says_what_is_needed(mesh):
     pair, _, control = joined_pair(mesh)
     pair.server.stop()
     pair.server.start(ready=False)
-    wait_until(lambda: "token_used" in pair.server.ready()[1], "readiness to say it", 20, pair.server.process)
+    wait_until(lambda: "token_used" in pair.server.ready()[1], "readiness to say it", process=pair.server.process)
     # A new token in the same file, and no restart.
     control.create_token(identity("web"), "web", path=mesh.folder / "web.token")
-    pair.server.wait_ready(40)
-    pair.echo()
+    pair.server.wait_ready()
+    wait_until(pair.works, "the client to be led to the new instance")
 
 
 def test_copied_state_folder_does_not_outlive_its_removal(mesh):
@@ -60,7 +60,7 @@ def test_copied_state_folder_does_not_outlive_its_removal(mesh):
     pair.server.stop()
     pair.server.start(ready=False)
     wait_until(lambda: "rejoin" in pair.server.ready()[1] or "lineage_revoked" in pair.server.ready()[1] or
-               "token_used" in pair.server.ready()[1], "the refusal", 20, pair.server.process)
+               "token_used" in pair.server.ready()[1], "the refusal", process=pair.server.process)
     assert pair.server.ready()[0] == 503
 
 
@@ -70,7 +70,7 @@ def test_state_folder_open_to_others_is_refused(mesh):
     pair.server.stop()
     state.chmod(0o777)
     pair.server.start(ready=False)
-    assert pair.server.process.child.wait(20) == 1
+    assert pair.server.process.child.wait(45) == 1
     assert pair.server.process.has_event("not_started", error=str(state))
 
 
@@ -83,5 +83,5 @@ def test_damaged_state_folder_is_named(mesh):
         if path.is_file():
             path.write_bytes(b"damaged\n")
     pair.server.start(ready=False)
-    assert pair.server.process.child.wait(20) == 1
+    assert pair.server.process.child.wait(45) == 1
     assert pair.server.process.has_event("not_started", error=str(state))

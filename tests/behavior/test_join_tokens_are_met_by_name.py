@@ -125,7 +125,7 @@ def test_missing_token_file_is_named(mesh, control):
     waits_for(sidecar, "nowhere.token", "No such file")
     # The file comes late, as mounted secrets do: no restart is needed.
     control.create_token(identity("web"), path=mesh.folder / "nowhere.token")
-    sidecar.wait_ready(40)
+    sidecar.wait_ready()
 
 
 def test_token_file_open_to_others_is_refused(mesh, control):

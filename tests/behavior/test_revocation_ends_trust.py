@@ -77,14 +77,7 @@ def test_revoked_workload_comes_back_only_with_new_evidence(mesh):
     wait_until(lambda: pair.meet() == ("reset", b""), "the refusal")
     control.create_token(pair.client_id, path=mesh.folder / "client.token")
 
-    def works():
-        try:
-            pair.echo()
-            return True
-        except (OSError, AssertionError):
-            return False
-
-    wait_until(works, "the client to be back", 60)
+    wait_until(pair.works, "the client to be back", 60)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
@@ -97,7 +90,7 @@ def test_revocation_outlives_the_control_plane(mesh, number):
     control.process.stop(number)
     assert pair.meet() == ("reset", b"")
     control.start()
-    wait_until(lambda: pair.server.metric("remora_control_connected") == 1, "the stream to come back", 40)
+    wait_until(lambda: pair.server.metric("remora_control_connected") == 1, "the stream to come back")
     assert pair.meet() == ("reset", b"")
     told = next(one for one in control.json("certificates", "--all")["certificates"] if one["serial"] == serial)
     assert "revoked" in str(told).lower()
@@ -109,7 +102,7 @@ def test_revocation_that_was_answered_is_never_lost(mesh):
     control.remora("revoke", "certificate", serial_of(control, pair.client_id))
     control.process.stop(signal.SIGKILL)
     control.start()
-    wait_until(lambda: pair.meet() == ("reset", b""), "the refusal", 40)
+    wait_until(lambda: pair.meet() == ("reset", b""), "the refusal")
     # At the handshake, or just after it if the news came in between.
     wait_until(lambda: "certificate_revoked" in pair.server.process.stderr(), "its name")
 

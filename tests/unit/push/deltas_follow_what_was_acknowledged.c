@@ -4,6 +4,8 @@
 // that is possible.
 #include "push_fixture.h"
 
+#include "push/push_internal.h"
+
 #define PROMISE(name)                                                                              \
     cmocka_unit_test_setup_teardown(name, push_fixture_setup, push_fixture_teardown)
 
@@ -74,15 +76,39 @@ static void silent_sidecar_is_cut_off(void **state)
     sidecar_free(sidecar);
 }
 
+// When the loop's time was at the last message to the only sidecar.
+struct sending {
+    struct push_fixture *fixture;
+    uint64_t sent_ms;
+};
+
+static void do_read_sending(struct fixture *base, void *context)
+{
+    struct sending *sending = context;
+    (void)base;
+    sending->sent_ms =
+        list_entry(list_first(&sending->fixture->push->sessions), struct session, node)->sent_ms;
+}
+
+static uint64_t sent_ms(struct push_fixture *fixture)
+{
+    struct sending sending = {fixture, 0};
+    fixture_run(fixture->mesh->base, do_read_sending, &sending);
+    return sending.sent_ms;
+}
+
 static void quiet_times_have_heartbeats(void **state)
 {
     struct push_fixture *fixture = with_web(state);
     struct sidecar *sidecar = caller(fixture, NULL);
     wait_in_step(sidecar);
+    uint64_t before_ms = sent_ms(fixture);
     jump(fixture->mesh, PUSH_HEARTBEAT_MS - 5000);
     set_service(fixture->mesh, "other", LIST(WEB_ID), NULL); // must not put it off
+    wait_in_step(sidecar);                                   // it was looked at
     jump(fixture->mesh, 5001);
     wait_responses(sidecar, 2);
+    assert_true(sent_ms(fixture) - before_ms < PUSH_HEARTBEAT_MS * 3 / 2);
     assert_int_equal(sidecar->put_count, 0);
     assert_int_equal(sidecar->full_count, 1);
     wait_in_step(sidecar);

@@ -46,6 +46,17 @@ static void caller_sees_no_rules(void **state)
     sidecar_free(caller);
 }
 
+static void name_that_begins_alike_is_another(void **state)
+{
+    struct push_fixture *fixture = with_services(state);
+    struct sidecar *caller =
+        sidecar_start(fixture, 2, CACHE_ID, &(struct hello){.calls = LIST("a", "web2", "x")});
+    assert_non_null(seen(caller, MESH_SERVICE, "web2"));
+    assert_non_null(seen(caller, MESH_ENDPOINT, "web2/" SECOND_PROCESS));
+    assert_int_equal(seen_count(caller, MESH_SERVICE), 1); // not web
+    sidecar_free(caller);
+}
+
 static void star_means_every_service_but_no_rules(void **state)
 {
     struct push_fixture *fixture = with_services(state);
@@ -103,6 +114,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         PROMISE(caller_sees_no_rules),
+        PROMISE(name_that_begins_alike_is_another),
         PROMISE(star_means_every_service_but_no_rules),
         PROMISE(everybody_sees_bundles_and_withdrawals),
         PROMISE(later_subscription_brings_what_is_older),

@@ -90,6 +90,9 @@ static void every_allocation_may_fail(void **state)
 {
     struct registry_fixture *fixture = *state;
     struct attempt attempt = {.fixture = fixture, .was_met = true};
+    struct registry_endpoint endpoint = endpoint_of(1, "web", FIRST_PROCESS, "10.0.0.1:15008");
+    set_service(fixture, "web", LIST(WEB_ID), NULL);
+    assert_int_equal(register_one(fixture, &endpoint), RM_OK); // somebody holds it
     for (uint64_t n = 1; attempt.was_met && n < 500; n++) {
         attempt.fail_at = n;
         attempt.done = 0;
@@ -168,6 +171,7 @@ static void after_a_loss_the_log_does_not_reach_back(void **state)
     assert_int_equal(since.seen.count, 2);
     fixture_run(fixture->base, do_lose, fixture);
     set_service(fixture, "late", LIST(WEB_ID), NULL); // while it is behind
+    assert_int_equal(fixture_delete(fixture->base, "service/api"), RM_OK);
     jump(fixture, REGISTRY_RETRY_MS + 1);
     wait_until(fixture, is_following, NULL);
     fixture_run(fixture->base, do_since, &since);
@@ -177,6 +181,7 @@ static void after_a_loss_the_log_does_not_reach_back(void **state)
     assert_true(since.seen.reaches);
     assert_int_equal(since.seen.count, 0);
     assert_int_equal(put_service(fixture, "late", LIST(WEB_ID), NULL, 0), RM_ERR_CONFLICT);
+    assert_int_equal(delete_service(fixture, "api"), RM_ERR_NOT_FOUND);
 }
 
 static void do_lose_and_reload(struct fixture *base, void *context)
@@ -196,6 +201,24 @@ static void registry_may_end_while_it_reads(void **state)
     fixture_run(fixture->base, do_lose_and_reload, fixture);
     registry_start(fixture);
     assert_int_equal(put_service(fixture, "web", LIST(WEB_ID), NULL, 0), RM_ERR_CONFLICT);
+}
+
+static void endpoint_that_nobody_holds_leaves(void **state)
+{
+    struct registry_fixture *fixture = *state;
+    set_service(fixture, "web", LIST(WEB_ID), NULL);
+    struct registry_endpoint lost = endpoint_of(1, "web", FIRST_PROCESS, "10.0.0.1:15008");
+    struct registry_endpoint held = endpoint_of(2, "web", SECOND_PROCESS, "10.0.0.2:15008");
+    fixture_run(fixture->base, do_lose, fixture);
+    // Both become durable while the registry is behind; one of them ends meanwhile.
+    assert_int_equal(register_one(fixture, &lost), RM_OK);
+    assert_int_equal(register_one(fixture, &held), RM_OK);
+    unregister(fixture, 1, FIRST_PROCESS, REGISTRY_ENDPOINT_GRACE_MS);
+    jump(fixture, REGISTRY_RETRY_MS + 1);
+    wait_endpoints(fixture, "web", 2);
+    jump(fixture, REGISTRY_ENDPOINT_GRACE_MS + 1);
+    wait_endpoints(fixture, "web", 1);
+    assert_string_equal(address_in_view(fixture, "web/" SECOND_PROCESS), "10.0.0.2:15008");
 }
 
 static void damaged_record_does_not_count_on(void **state)
@@ -219,6 +242,7 @@ int main(void)
         PROMISE(every_allocation_may_fail),
         PROMISE(after_a_loss_the_log_does_not_reach_back),
         PROMISE(registry_may_end_while_it_reads),
+        PROMISE(endpoint_that_nobody_holds_leaves),
         PROMISE(damaged_record_does_not_count_on),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -171,9 +171,19 @@ static void do_jump(struct fixture *base, void *context)
     fake_time_jump(base->loop, *(const uint64_t *)context);
 }
 
-void jump(struct registry_fixture *fixture, uint64_t ms)
+void jump_only(struct registry_fixture *fixture, uint64_t ms)
 {
     fixture_run(fixture->base, do_jump, &ms);
+}
+
+void jump(struct registry_fixture *fixture, uint64_t ms)
+{
+    jump_only(fixture, ms);
+    // Two answers of the store later the timers that became due have expired, and what they asked
+    // of the store has been done.
+    (void)fixture_revision(fixture->base);
+    (void)count_stored(fixture, "none");
+    (void)count_stored(fixture, "none");
 }
 
 // --- Deeds.
@@ -450,4 +460,15 @@ size_t count_stored(struct registry_fixture *fixture, const char *prefix)
     size_t count = answer.count;
     answer_free(&answer);
     return count;
+}
+
+void wait_stored(struct registry_fixture *fixture, const char *prefix, size_t count)
+{
+    time_t end = time(NULL) + PATIENCE_S;
+    while (count_stored(fixture, prefix) != count) {
+        if (time(NULL) > end) {
+            fail_msg("there were never %zu of %s", count, prefix);
+        }
+        sched_yield();
+    }
 }

@@ -38,7 +38,9 @@ const uint8_t *lineage(unsigned number);
 // On the loop's thread, again and again until it is true.
 typedef bool (*fixture_condition)(struct registry_fixture *fixture, const void *context);
 void wait_until(struct registry_fixture *fixture, fixture_condition condition, const void *context);
+// Timers that become due by it have expired when it returns.
 void jump(struct registry_fixture *fixture, uint64_t ms);
+void jump_only(struct registry_fixture *fixture, uint64_t ms); // they expire in the next turns
 
 // Lists end with NULL. `revision` 0 creates.
 enum rm_err put_service(struct registry_fixture *fixture, const char *name,
@@ -67,3 +69,4 @@ void wait_endpoints(struct registry_fixture *fixture, const char *service, size_
 // "" when there is none.
 const char *address_in_view(struct registry_fixture *fixture, const char *key);
 size_t count_stored(struct registry_fixture *fixture, const char *prefix);
+void wait_stored(struct registry_fixture *fixture, const char *prefix, size_t count);

@@ -152,9 +152,11 @@ static void addresses(void **state)
                    "4:14", "listened on twice");
     assert_message(CONTROL "outbound:\n  - {listen: '127.0.0.1:15021', service: a}\n", "3:14",
                    "listened on twice"); // 0.0.0.0:15021 is health's
-    assert_message(CONTROL "inbound: {listen: ':9000'}\n"
-                           "outbound:\n  - {listen: '[::1]:9000', service: a}\n",
-                   "4:14", "listened on twice");
+    assert_message(
+        CONTROL
+        "inbound: {listen: ':9000', services: [{name: w, port: 80, target: '127.0.0.1:1'}]}\n"
+        "outbound:\n  - {listen: '[::1]:9000', service: a}\n",
+        "4:14", "listened on twice");
     assert_message(CONTROL "health: 'x:1'\n", "2:9", "health");
     assert_message(CONTROL "metrics: '1.2.3.4'\n", "2:10", "metrics");
 }
