@@ -365,10 +365,10 @@ static const uint8_t *cursor_take(struct cursor *cursor, size_t length,
     return bytes;
 }
 
-// Room for the next record, or 0. A full chunk is offered to the lower stream once.
-static size_t write_room(struct tls_session *session, size_t remaining)
+// Room for some of the next record, or 0. A full chunk is offered to the lower stream once.
+static size_t write_room(struct tls_session *session, size_t wish)
 {
-    size_t worth = remaining < TLS_RECORD_WORTH_BYTES ? remaining : TLS_RECORD_WORTH_BYTES;
+    size_t worth = wish < TLS_RECORD_WORTH_BYTES ? wish : TLS_RECORD_WORTH_BYTES;
     for (int attempt = 0; attempt < 2; attempt++) {
         if (session->is_lower_broken || session->write_status != RM_OK ||
             !tls_bytes_reserve(session)) {
@@ -376,7 +376,7 @@ static size_t write_room(struct tls_session *session, size_t remaining)
         }
         size_t room = output_room_for_data(session);
         if (room >= worth) {
-            return room < TLS_RECORD_MAX_BYTES ? room : TLS_RECORD_MAX_BYTES;
+            return room;
         }
         if (session->is_output_blocked) {
             return 0;
@@ -386,12 +386,30 @@ static size_t write_room(struct tls_session *session, size_t remaining)
     return 0;
 }
 
+// A burst begins after a silence.
+static void write_note_burst(struct tls_session *session)
+{
+    uint64_t now_ms = loop_now_ms(session->base.loop);
+    if (now_ms - session->burst_ms >= TLS_BURST_SILENCE_MS) {
+        session->burst_bytes = 0;
+    }
+    session->burst_ms = now_ms;
+}
+
+// What the next record may hold: little until the burst has got going.
+static size_t write_record_limit(const struct tls_session *session)
+{
+    return session->burst_bytes < TLS_BURST_SMALL_BYTES ? TLS_RECORD_SMALL_BYTES
+                                                        : TLS_RECORD_MAX_BYTES;
+}
+
 static bool write_record(struct tls_session *session, struct cursor *cursor, size_t length)
 {
     uint8_t gathered[TLS_RECORD_MAX_BYTES];
     const uint8_t *bytes = cursor_take(cursor, length, gathered);
     int taken = wolfSSL_write(session->ssl, bytes, (int)length);
     if (taken == (int)length) {
+        session->burst_bytes += session->burst_bytes < TLS_BURST_SMALL_BYTES ? (uint32_t)length : 0;
         return true;
     }
     // The output had room, so this is memory or our own mistake; the record's number may be used
@@ -408,9 +426,12 @@ enum rm_err tls_bytes_write(struct tls_session *session, const struct iovec *par
     struct cursor cursor = cursor_at_start(parts, count);
     size_t total = cursor.remaining;
     *written = 0;
+    write_note_burst(session);
     while (cursor.remaining > 0) {
-        size_t room = write_room(session, cursor.remaining);
-        size_t length = room < cursor.remaining ? room : cursor.remaining;
+        size_t limit = write_record_limit(session);
+        size_t wish = cursor.remaining < limit ? cursor.remaining : limit;
+        size_t room = write_room(session, wish);
+        size_t length = room < wish ? room : wish;
         if (length == 0 || !write_record(session, &cursor, length)) {
             break;
         }

@@ -39,6 +39,16 @@
 #define TLS_ANSWER_MAX_BYTES 1024
 // Less room than this waits for the queue to drain instead of making a tiny record.
 #define TLS_RECORD_WORTH_BYTES 1024
+// A record is of use to its reader only when all of it has arrived. At the start of a burst records
+// fit one segment, even over IPv6 with time stamps in a tunnel (MTU 1420), so that the first
+// segment can be read at once.
+#define TLS_RECORD_SMALL_BYTES (1348 - TLS_RECORD_OVERHEAD_BYTES)
+// The first two flights of slow start, 10 and 20 segments (RFC 6928 2): a full record would not fit
+// what is left of them and wait for a round trip.
+#define TLS_BURST_SMALL_BYTES (30 * TLS_RECORD_SMALL_BYTES)
+// After so long without output a new burst begins: TCP starts slowly again after a retransmission
+// time-out of silence (RFC 5681 4.1), which is 1 s on a path not yet measured (RFC 6298 2.1).
+#define TLS_BURST_SILENCE_MS 1000
 // A HelloRetryRequest is smaller, a server's whole first flight always larger.
 #define TLS_RETRY_REQUEST_MAX_BYTES 256
 #define TLS_FIRST_BYTES 8 // of the peer's first flight, kept to tell what it is if it is not TLS
@@ -121,6 +131,8 @@ struct tls_session {
     enum rm_err write_status;         // RM_OK, or why writing ended, for good
     unsigned wanted;                  // by the user
     uint32_t answered_bytes;          // output that a read provoked since it began
+    uint32_t burst_bytes;             // written since the last silence, up to TLS_BURST_SMALL_BYTES
+    uint64_t burst_ms;                // loop time of the last write
     struct deferred turn;             // flushes, and calls the user where no socket event would
     struct timer timer;               // handshake deadline, later the linger
     struct chunk_waiter chunk_waiter; // queued while is_starved
