@@ -72,4 +72,8 @@ const struct metric_info sidecar_metric_catalogue[SIDECAR_METRIC_COUNT] = {
                                             .help = "Times a listener paused at the descriptor "
                                                     "limit.",
                                             .kind = METRIC_COUNTER},
+    [SIDECAR_METRIC_HANDSHAKE_FULL_TURNS_TOTAL] =
+        {.name = "remora_tls_handshake_full_turns_total",
+         .help = "Turns of a worker's loop that left handshakes waiting for the next one.",
+         .kind = METRIC_COUNTER},
 };

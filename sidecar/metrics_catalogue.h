@@ -23,6 +23,7 @@ enum sidecar_metric {
     SIDECAR_METRIC_CLOCK_OFFSET,               // remora_clock_offset_seconds{}
     SIDECAR_METRIC_BUILD_INFO,                 // remora_build_info{version}
     SIDECAR_METRIC_ACCEPT_PAUSES_TOTAL,        // remora_accept_pauses_total{}
+    SIDECAR_METRIC_HANDSHAKE_FULL_TURNS_TOTAL, // remora_tls_handshake_full_turns_total{}
     SIDECAR_METRIC_COUNT,
 };
 

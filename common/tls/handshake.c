@@ -46,6 +46,7 @@ void tls_handshake_fail(struct tls_session *session, enum rm_err result)
 {
     struct tls_handshake *handshake = session->handshake;
     timer_stop(&session->timer);
+    list_remove(&handshake->paced);
     sm_move(&session->sm, TLS_FAILED);
     peer_unref(session->peer);
     session->peer = NULL;

@@ -64,11 +64,16 @@ static enum rm_err session_prepare(struct tls_session *session,
                                    const struct tls_session_options *options, tls_ready_fn on_ready,
                                    void *context)
 {
-    session->handshake = rm_calloc(1, sizeof(*session->handshake));
     session->failure = rm_calloc(1, sizeof(*session->failure));
-    if (session->handshake == NULL || session->failure == NULL) {
+    struct tls_handshake *handshake = rm_calloc(1, sizeof(*handshake));
+    if (session->failure == NULL || handshake == NULL) {
+        rm_free(handshake);
         return RM_ERR_NO_MEMORY;
     }
+    list_init(&handshake->paced);
+    session->handshake = handshake;
+    session->handshake->session = session;
+    session->handshake->pace = options->pace;
     session->handshake->on_ready = on_ready;
     session->handshake->ready_context = context;
     session->handshake->started_ms = loop_now_ms(session->base.loop);
@@ -112,7 +117,13 @@ static enum rm_err session_open(struct stream *lower, const struct tls_session_o
         return result;
     }
     stream_own(lower, tls_session_on_lower, session);
-    deferred_schedule(lower->loop, &session->turn);
+    if (is_server) {
+        tls_session_arm(session); // the client speaks first
+    } else if (session->handshake->pace != NULL) {
+        tls_pace_step(session);
+    } else {
+        deferred_schedule(lower->loop, &session->turn);
+    }
     *out = &session->base;
     return RM_OK;
 }

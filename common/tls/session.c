@@ -43,7 +43,7 @@ static unsigned session_due(const struct tls_session *session)
 
 static bool session_reads(const struct tls_session *session)
 {
-    if (session->is_starved) {
+    if (session->is_starved || tls_pace_is_waiting(session)) {
         return false;
     }
     if (!sm_is(&session->sm, TLS_READY)) {
@@ -112,7 +112,7 @@ static void session_progress(struct tls_session *session, unsigned lower_events)
 {
     switch ((enum tls_state)session->sm.state) {
     case TLS_HANDSHAKING:
-        tls_handshake_step(session);
+        tls_pace_step(session);
         break;
     case TLS_READY:
         tls_bytes_flush(session);
@@ -258,6 +258,7 @@ void tls_handshake_free(struct tls_handshake *handshake)
     for (size_t i = 0; i < handshake->expected_count; i++) {
         rm_free(handshake->expected_ids[i]);
     }
+    list_remove(&handshake->paced);
     rm_free(handshake->expected_ids);
     rm_free(handshake);
 }
@@ -290,6 +291,9 @@ static void session_close_lower(struct tls_session *session, enum stream_close_m
 {
     sm_move(&session->sm, TLS_CLOSING);
     timer_stop(&session->timer);
+    if (session->handshake != NULL) {
+        list_remove(&session->handshake->paced);
+    }
     deferred_cancel(&session->turn);
     chunk_wait_cancel(&session->chunk_waiter);
     tls_bytes_drop_input(session);
@@ -341,6 +345,12 @@ const struct tls_facts *tls_stream_facts(const struct stream *stream)
 {
     const struct tls_session *session = (const struct tls_session *)(const void *)stream;
     return stream->ops == &tls_stream_ops ? &session->facts : NULL;
+}
+
+bool tls_stream_is_waiting(const struct stream *stream)
+{
+    return stream->ops == &tls_stream_ops &&
+           tls_pace_is_waiting((const struct tls_session *)(const void *)stream);
 }
 
 const struct tls_failure *tls_stream_failure(const struct stream *stream)

@@ -19,6 +19,7 @@
 #include "identity/trust.h"
 #include "identity/verdict.h"
 #include "stream/stream.h"
+#include "tls/pace.h"
 
 #define TLS_HANDSHAKE_TIMEOUT_MS 10000 // whole handshake, both flights
 #define TLS_ALERT_USER_CANCELED 90     // RFC 8446 6.1: a standing tunnel is ended by the mesh
@@ -156,7 +157,8 @@ struct tls_session_options {
     size_t expected_count;
     const char *const *alpn; // client: offered here instead of the context's; NULL: all
     size_t alpn_count;
-    uint32_t timeout_ms; // of the handshake; 0: TLS_HANDSHAKE_TIMEOUT_MS
+    uint32_t timeout_ms;   // of the handshake; 0: TLS_HANDSHAKE_TIMEOUT_MS
+    struct tls_pace *pace; // the loop's; borrowed until the handshake ended; NULL: none
 };
 // Puts TLS on `lower`, which it takes (also on error). *out is given at once, for stream_close();
 // reads and writes work after on_ready(RM_OK).
@@ -168,6 +170,8 @@ RM_NODISCARD enum rm_err tls_connect(struct stream *lower,
 
 // Facts of a ready TLS stream; NULL when `stream` is not TLS.
 const struct tls_facts *tls_stream_facts(const struct stream *stream);
+// True while a handshake waits for a turn of ours rather than for its peer.
+bool tls_stream_is_waiting(const struct stream *stream);
 // Why a TLS stream failed, during or after the handshake; NULL when `stream` is not TLS.
 const struct tls_failure *tls_stream_failure(const struct stream *stream);
 // Ends a tunnel on the mesh's behalf: sends user_canceled, then closes (STREAM_CLOSE_ABORT

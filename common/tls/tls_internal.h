@@ -7,6 +7,7 @@
 //   open.c       a session is made
 //   session.c    a session's life as a stream
 //   handshake.c  the handshake's steps and its end
+//   pace.c       how many steps a turn of the loop makes
 //   bytes.c      the byte path
 //   hello.c      SNI and ALPN
 //   verify.c     the SPIFFE profile: library, anchor, verdict
@@ -98,6 +99,9 @@ enum tls_state {
 
 // What only the handshake needs; freed when it succeeds.
 struct tls_handshake {
+    struct tls_session *session;    // it belongs to
+    struct tls_pace *pace;          // borrowed; NULL: each step is made at once
+    struct list paced;              // among those that wait for their turn
     tls_ready_fn on_ready;          // NULL once it was called
     void *ready_context;            // for on_ready
     char **expected_ids;            // owned; NULL: any trusted identity
@@ -176,6 +180,12 @@ extern const struct tls_failure tls_no_failure;
 void tls_handshake_step(struct tls_session *session);
 // Ends the handshake as failed; session->failure is filled. Tells the user.
 void tls_handshake_fail(struct tls_session *session, enum rm_err result);
+
+// pace.c
+// Makes the next step of the handshake, now or when its turn comes.
+void tls_pace_step(struct tls_session *session);
+// It has a step to make and waits for a turn of ours, not for the peer.
+bool tls_pace_is_waiting(const struct tls_session *session);
 
 // bytes.c
 int tls_bytes_receive(WOLFSSL *ssl, char *buffer, int size, void *context); // wolfSSL's callbacks

@@ -402,7 +402,7 @@ static void inbound_begin(struct worker *worker, struct stream *lower, struct tl
         stream_close(lower, STREAM_CLOSE_ABORT, inbound_on_closed, inbound);
         return;
     }
-    struct tls_session_options options = {.tls = tls};
+    struct tls_session_options options = {.tls = tls, .pace = worker->pace};
     if (tls_accept(lower, &options, inbound_on_ready, inbound, &inbound->tunnel) != RM_OK) {
         connection_fail(&inbound->base, "no_memory", NULL);
         inbound_free(inbound);

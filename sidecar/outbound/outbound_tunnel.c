@@ -208,6 +208,7 @@ void outbound_begin_handshake(struct outbound *outbound, struct stream *lower)
         .sni = sni,
         .expected_ids = expected,
         .expected_count = 1,
+        .pace = outbound->base.worker->pace,
     };
     sm_move(&outbound->sm, OUTBOUND_HANDSHAKE);
     if (tls_connect(lower, &options, outbound_on_ready, outbound, &outbound->tunnel) != RM_OK) {

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "crypto/crypto.h"
 #include "identity/spiffe.h"
+#include "metrics_catalogue.h"
 #include "tunnel/tunnel.h"
 #include "worker/connection.h"
 #include "worker/endpoints.h"
@@ -89,6 +90,12 @@ static void worker_on_sweep(void *context)
     }
 }
 
+static void worker_on_handshakes_waiting(void *context)
+{
+    struct worker *worker = context;
+    metric_add(worker->metrics, SIDECAR_METRIC_HANDSHAKE_FULL_TURNS_TOTAL, NULL, 1);
+}
+
 enum rm_err worker_init(struct worker *worker, size_t index, struct loop *loop,
                         struct metric_set *metrics, struct snapshot *snapshot,
                         struct rm_error *error)
@@ -100,12 +107,12 @@ enum rm_err worker_init(struct worker *worker, size_t index, struct loop *loop,
     list_init(&worker->connections);
     list_init(&worker->waiting);
     timer_init(&worker->sweep, loop, worker_on_sweep, worker);
-    worker->endpoints = map_new();
-    if (worker->endpoints == NULL) {
-        return rm_error_set(error, RM_ERR_NO_MEMORY, "out of memory");
-    }
     worker->snapshot = snapshot_ref(snapshot);
-    enum rm_err result = resolver_open(loop, &worker->resolver, error);
+    worker->endpoints = map_new();
+    worker->pace = tls_pace_new(loop, worker_on_handshakes_waiting, worker);
+    enum rm_err result = worker->endpoints != NULL && worker->pace != NULL
+                             ? resolver_open(loop, &worker->resolver, error)
+                             : rm_error_set(error, RM_ERR_NO_MEMORY, "out of memory");
     if (result == RM_OK) {
         result = make_contexts(worker, error);
     }
@@ -128,6 +135,8 @@ void worker_deinit(struct worker *worker)
     }
     endpoints_free(worker->endpoints);
     worker->endpoints = NULL;
+    tls_pace_free(worker->pace);
+    worker->pace = NULL;
     snapshot_unref(worker->snapshot);
     worker->snapshot = NULL;
 }

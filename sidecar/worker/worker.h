@@ -28,6 +28,7 @@ struct worker {
     struct snapshot *snapshot;      // in force; never NULL
     struct tls_context *tunnel_tls; // both roles, ALPN remora/1; NULL before the first identity
     struct tls_context *edge_tls;   // server without preface; NULL without identity or edges
+    struct tls_pace *pace;          // of its handshakes; owned
     struct list connections;        // struct connection, oldest first
     size_t connection_count;        // of connections
     struct list waiting;            // struct outbound: until the first view
