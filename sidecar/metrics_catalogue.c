@@ -23,6 +23,11 @@ const struct metric_info sidecar_metric_catalogue[SIDECAR_METRIC_COUNT] = {
                                          .help = "TLS handshakes, by role and result.",
                                          .kind = METRIC_COUNTER,
                                          .labels = {"role", "result"}},
+    [SIDECAR_METRIC_TICKETS_TOTAL] = {.name = "remora_tls_tickets_total",
+                                      .help = "Good TLS handshakes, by what became of the session "
+                                              "ticket in them.",
+                                      .kind = METRIC_COUNTER,
+                                      .labels = {"role", "result"}},
     [SIDECAR_METRIC_HANDSHAKE_SECONDS] = {.name = "remora_tls_handshake_seconds",
                                           .help = "Time of successful TLS handshakes.",
                                           .kind = METRIC_HISTOGRAM,

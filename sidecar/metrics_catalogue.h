@@ -11,6 +11,7 @@ enum sidecar_metric {
     SIDECAR_METRIC_CONNECTIONS_OPEN,   // remora_connections_open{direction}
     SIDECAR_METRIC_BYTES_TOTAL,        // remora_bytes_total{direction,flow} flow: sent, received
     SIDECAR_METRIC_HANDSHAKES_TOTAL,   // remora_tls_handshakes_total{role,result}
+    SIDECAR_METRIC_TICKETS_TOTAL,      // remora_tls_tickets_total{role,result}
     SIDECAR_METRIC_HANDSHAKE_SECONDS,  // remora_tls_handshake_seconds{role} histogram
     SIDECAR_METRIC_CONNECTION_SECONDS, // remora_connection_seconds{direction} histogram
     SIDECAR_METRIC_SNI_FALLBACK_TOTAL, // remora_edge_sni_fallback_total{}

@@ -299,6 +299,9 @@ enum rm_err tls_bytes_read(struct tls_session *session, uint8_t *bytes, size_t c
         total += (size_t)count;
     }
     session->is_reading = false;
+    if (session->has_new_ticket) {
+        tls_resume_keep(session);
+    }
     *length = total;
     if (total > 0) {
         return RM_OK;

@@ -139,6 +139,17 @@ static bool context_restrict(WOLFSSL_CTX *library)
            wolfSSL_CTX_only_dhe_psk(library) == 0;
 }
 
+// wolfSSL has no keys of its own (deploy/install-deps.sh): without this there are no tickets.
+static bool context_set_tickets(const struct tls_context *context, WOLFSSL_CTX *library)
+{
+    if (context->ticket_keys == NULL) {
+        return wolfSSL_CTX_no_ticket_TLSv13(library) == 0;
+    }
+    return wolfSSL_CTX_set_TicketEncCb(library, tls_ticket_on_library) == WOLFSSL_SUCCESS &&
+           wolfSSL_CTX_set_TicketHint(library, TLS_TICKET_PERIOD_S) == WOLFSSL_SUCCESS &&
+           wolfSSL_CTX_set_timeout(library, TLS_TICKET_PERIOD_S) == WOLFSSL_SUCCESS;
+}
+
 static int context_verify_mode(const struct tls_context *context, bool is_server)
 {
     return is_server && !context->is_certificate_required
@@ -156,11 +167,10 @@ static enum rm_err context_fill_library(const struct tls_context *context, WOLFS
     wolfSSL_CTX_set_verify(library, context_verify_mode(context, is_server),
                            context->pins != NULL ? tls_verify_pinned : tls_verify_spiffe);
     if (is_server) {
-        // Resumption needs its own rules about identities; until it has them there are no tickets.
-        if (wolfSSL_CTX_no_ticket_TLSv13(library) != 0) {
-            return rm_error_set(error, RM_ERR_CRYPTO, "wolfSSL cannot switch tickets off");
-        }
         wolfSSL_CTX_set_servername_callback(library, tls_hello_on_client);
+        if (!context_set_tickets(context, library)) {
+            return rm_error_set(error, RM_ERR_CRYPTO, "wolfSSL did not take our rules for tickets");
+        }
     }
     if (context->trust != NULL) {
         RM_TRY(context_load_roots(library, context->trust, error));
@@ -196,6 +206,19 @@ static struct tls_context *context_new(struct rm_error *error)
     return context;
 }
 
+static enum rm_err context_use_tickets(struct tls_context *context, struct tls_ticket_keys *keys,
+                                       struct rm_error *error)
+{
+    if (keys == NULL) {
+        return RM_OK;
+    }
+    context->ticket_keys = tls_ticket_keys_ref(keys);
+    context->resumables = tls_resumables_new();
+    tls_ticket_bind(context);
+    return context->resumables != NULL ? RM_OK
+                                       : rm_error_set(error, RM_ERR_NO_MEMORY, "out of memory");
+}
+
 static enum rm_err context_fill_spiffe(struct tls_context *context,
                                        const struct tls_spiffe_profile *profile,
                                        struct rm_error *error)
@@ -208,6 +231,7 @@ static enum rm_err context_fill_spiffe(struct tls_context *context,
     context->is_alpn_required = profile->is_alpn_required;
     context->is_certificate_required = profile->is_client_certificate_required;
     context->is_sni_strict = profile->is_sni_strict;
+    RM_TRY(context_use_tickets(context, profile->ticket_keys, error));
     RM_TRY(context_copy_alpn(context, profile->alpn, profile->alpn_count, error));
     RM_TRY(context_copy_names(context, profile->own_names, profile->own_name_count, error));
     RM_TRY(context_make_library(context, false, error));
@@ -290,6 +314,20 @@ struct tls_context *tls_context_ref(struct tls_context *context)
     return context;
 }
 
+void tls_context_set_trust(struct tls_context *context, struct trust_snapshot *trust)
+{
+    struct trust_snapshot *before = context->trust;
+    context->trust = trust_ref(trust);
+    trust_unref(before);
+}
+
+void tls_context_retire(struct tls_context *context)
+{
+    if (context != NULL && context->resumables != NULL) {
+        tls_resumables_clear(context->resumables);
+    }
+}
+
 static void context_free_pins(struct tls_pins *pins)
 {
     if (pins != NULL) {
@@ -307,6 +345,8 @@ void tls_context_unref(struct tls_context *context)
     }
     wolfSSL_CTX_free(context->client);
     wolfSSL_CTX_free(context->server);
+    tls_resumables_free(context->resumables);
+    tls_ticket_keys_unref(context->ticket_keys);
     tls_identity_unref(context->identity);
     trust_unref(context->trust);
     context_free_pins(context->pins);

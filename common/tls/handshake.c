@@ -25,10 +25,40 @@ static void handshake_fill_facts(struct tls_session *session)
     facts->version = "TLSv1.3"; // the only one the contexts allow
     facts->suite = handshake_suite(session->ssl);
     facts->group = tls_library_group(session->ssl);
-    facts->is_resumed = wolfSSL_session_reused(session->ssl) == 1;
     facts->is_server = session->is_server;
     facts->handshake_ms =
         (uint32_t)(loop_now_ms(session->base.loop) - session->handshake->started_ms);
+}
+
+// A resumed session has the peer that its first handshake proved, judged anew when its ticket was
+// offered or opened. Nothing else may have named a peer meanwhile.
+static void handshake_resume(struct tls_session *session)
+{
+    struct tls_handshake *handshake = session->handshake;
+    bool is_named = session->peer != NULL;
+    peer_unref(session->peer);
+    session->peer = NULL;
+    if (is_named) {
+        return; // fails closed
+    }
+    if (session->is_server) {
+        session->peer = tls_ticket_peer(session);
+    } else if (handshake->offered_peer != NULL) {
+        struct chain_facts facts;
+        verdict_facts_of_peer(handshake->offered_peer, &facts);
+        session->peer = peer_new(&facts, true);
+    }
+    session->facts.ticket = TLS_TICKET_RESUMED;
+    session->facts.is_resumed = true;
+}
+
+static void handshake_note_ticket(struct tls_session *session)
+{
+    if (wolfSSL_session_reused(session->ssl) == 1) {
+        handshake_resume(session);
+    } else if (session->is_server) {
+        session->facts.ticket = session->handshake->offer.use;
+    }
 }
 
 // Fails closed if the verify callback was never asked, whatever wolfSSL says.
@@ -83,6 +113,7 @@ static void handshake_succeed(struct tls_session *session)
 
 static void handshake_end(struct tls_session *session)
 {
+    handshake_note_ticket(session);
     if (handshake_check_peer(session) && tls_hello_check(session)) {
         handshake_succeed(session);
         return;

@@ -57,7 +57,8 @@ static enum rm_err session_prepare_library(struct tls_session *session,
     wolfSSL_SetIOReadCtx(session->ssl, session);
     wolfSSL_SetIOWriteCtx(session->ssl, session);
     wolfSSL_SetCertCbCtx(session->ssl, session);
-    return tls_hello_prepare(session, options);
+    RM_TRY(tls_hello_prepare(session, options));
+    return tls_resume_prepare(session, options);
 }
 
 static enum rm_err session_prepare(struct tls_session *session,

@@ -260,6 +260,7 @@ void tls_handshake_free(struct tls_handshake *handshake)
     }
     list_remove(&handshake->paced);
     rm_free(handshake->expected_ids);
+    peer_unref(handshake->offered_peer);
     rm_free(handshake);
 }
 
@@ -274,6 +275,7 @@ void tls_session_free(struct tls_session *session)
     tls_handshake_free(session->handshake);
     rm_free(session->failure);
     peer_unref(session->peer);
+    tls_resumable_unref(session->resumable);
     tls_context_unref(session->context);
     rm_free(session);
 }

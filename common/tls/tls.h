@@ -6,6 +6,10 @@
 // constructor states how the peer is verified.
 //
 // Life: tls_context_new_* -> tls_accept / tls_connect -> on_ready -> an ordinary stream.
+//
+// Resumption (RFC 8446 2.2): a server seals what it knows of the peer into the ticket, a client
+// keeps it beside the session; on either end the peer verdict runs on it again before it counts, so
+// that a resumed session never outlives what a full handshake would be judged by.
 #pragma once
 
 #include <stdbool.h>
@@ -48,6 +52,44 @@ struct tls_identity *tls_identity_ref(struct tls_identity *identity);
 // `identity` may be NULL.
 void tls_identity_unref(struct tls_identity *identity);
 
+// --- Session tickets -----------------------------------------------------------------------------
+
+#define TLS_TICKET_PERIOD_S                                                                        \
+    3600 // a key seals tickets for so long, and opens them for as long again
+// Resumptions in a row from one full handshake. wolfSSL counts them in one byte and fails the
+// handshake that would overflow it (wolfssl.md 0.3); long before, a full one starts anew.
+#define TLS_TICKET_MAX_GENERATION 200
+#define TLS_RESUME_MAX_PEERS                                                                       \
+    512 // other ends that one context keeps a session for; about 1 KiB each
+
+// The keys of a process, shared by its workers: they never leave its memory. Thread-safe.
+struct tls_ticket_keys;
+// NULL when memory is exhausted.
+struct tls_ticket_keys *tls_ticket_keys_new(void);
+struct tls_ticket_keys *tls_ticket_keys_ref(struct tls_ticket_keys *keys);
+// Wipes the keys with the last reference. `keys` may be NULL.
+void tls_ticket_keys_unref(struct tls_ticket_keys *keys);
+
+// What became of the ticket in a handshake. The names are the metric's.
+#define TLS_TICKET_LIST(X)                                                                         \
+    X(NONE, "none")             /* none was offered */                                             \
+    X(RESUMED, "resumed")       /* the session goes on */                                          \
+    X(UNREADABLE, "unreadable") /* server: not under our keys, or for another name */              \
+    X(WORN, "worn")             /* server: resumed too often in a row */                           \
+    X(DENIED, "denied")         /* the verdict on its identity says no by now */                   \
+    X(SECOND_IDENTITY,                                                                             \
+      "second_identity")    /* server: two tickets of different peers in one hello */              \
+    X(DECLINED, "declined") /* a full handshake was made all the same */
+
+enum tls_ticket_use {
+#define TLS_TICKET_ENUM(name, text) TLS_TICKET_##name,
+    TLS_TICKET_LIST(TLS_TICKET_ENUM)
+#undef TLS_TICKET_ENUM
+        TLS_TICKET_USE_COUNT,
+};
+// Static.
+const char *tls_ticket_use_name(enum tls_ticket_use use);
+
 // Facts of a finished handshake, and names of what went wrong. Borrowed from the stream.
 struct tls_facts {
     const char *version;        // "TLSv1.3"; static
@@ -55,9 +97,10 @@ struct tls_facts {
     const char *group;          // "X25519MLKEM768"; static
     char alpn[32];              // chosen protocol, "" when none
     char sni[SPIFFE_SNI_BYTES]; // sent or received, "" when none
-    bool is_resumed;
-    bool is_server;        // our role
-    uint32_t handshake_ms; // from start to finish
+    bool is_resumed;            // ticket is TLS_TICKET_RESUMED
+    enum tls_ticket_use ticket; // what became of it
+    bool is_server;             // our role
+    uint32_t handshake_ms;      // from start to finish
 };
 
 // One name for each way a handshake or a connection fails, wherever it is judged.
@@ -127,6 +170,7 @@ struct tls_spiffe_profile {
     bool is_sni_strict;           // server: absent or unknown SNI is refused
     const char *const *own_names; // server, when strict: SNI values that are ours; copied
     size_t own_name_count;
+    struct tls_ticket_keys *ticket_keys; // resumption in both roles; referenced; NULL: none
 };
 
 // Both ends SPIFFE: sidecar to sidecar, edge with SPIFFE clients, control-plane port. One context
@@ -143,6 +187,12 @@ RM_NODISCARD enum rm_err tls_context_new_pinned(const char *control_id,
 struct tls_context *tls_context_ref(struct tls_context *context);
 // Live sessions keep what they need. `context` may be NULL.
 void tls_context_unref(struct tls_context *context);
+// For trust with the same roots (trust_same_roots) and other withdrawals: verdicts use it from now
+// on. Nothing else of a context ever changes.
+void tls_context_set_trust(struct tls_context *context, struct trust_snapshot *trust);
+// The context is replaced: sessions kept for resumption are forgotten, also those that live
+// connections would still bring. `context` may be NULL.
+void tls_context_retire(struct tls_context *context);
 
 // Called once when the handshake ended: RM_OK, or an error with `failure` (borrowed for the call).
 // On RM_OK the stream is ready: the first bytes written in this call ride with the client's
@@ -157,8 +207,11 @@ struct tls_session_options {
     size_t expected_count;
     const char *const *alpn; // client: offered here instead of the context's; NULL: all
     size_t alpn_count;
-    uint32_t timeout_ms;   // of the handshake; 0: TLS_HANDSHAKE_TIMEOUT_MS
-    struct tls_pace *pace; // the loop's; borrowed until the handshake ended; NULL: none
+    struct tls_pace *pace;  // the loop's; borrowed until the handshake ended; NULL: none
+    uint32_t timeout_ms;    // of the handshake; 0: TLS_HANDSHAKE_TIMEOUT_MS
+    const void *resume_key; // client: names the other end (its address); borrowed for the call;
+                            // NULL: full handshake
+    size_t resume_key_length;
 };
 // Puts TLS on `lower`, which it takes (also on error). *out is given at once, for stream_close();
 // reads and writes work after on_ready(RM_OK).

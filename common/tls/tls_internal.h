@@ -10,6 +10,9 @@
 //   pace.c       how many steps a turn of the loop makes
 //   bytes.c      the byte path
 //   hello.c      SNI and ALPN
+//   ticket.c     a server's tickets: what is in them, which are believed
+//   ticket_keys.c  their keys
+//   resume.c     a client's sessions, kept per other end
 //   verify.c     the SPIFFE profile: library, anchor, verdict
 //   pinned.c     the pinned profile
 //   refuse.c     why certificates were refused
@@ -28,7 +31,10 @@
 #include <wolfssl/wolfcrypt/asn_public.h>
 #include <wolfssl/wolfcrypt/error-crypt.h>
 
+#include "base/list.h"
 #include "base/machine.h"
+#include "base/map.h"
+#include "crypto/crypto.h"
 #include "tls/tls.h"
 
 #define TLS_RECORD_MAX_BYTES 16384   // RFC 8446 5.1: plaintext of one record
@@ -65,19 +71,22 @@ struct tls_pins {
 };
 
 struct tls_context {
-    WOLFSSL_CTX *client;           // owned
-    WOLFSSL_CTX *server;           // owned; NULL without an identity
-    struct tls_identity *identity; // owned reference; may be NULL
-    struct trust_snapshot *trust;  // owned reference; NULL when pinned
-    struct tls_pins *pins;         // owned; NULL unless pinned
-    char *alpn[TLS_ALPN_MAX];      // owned
-    size_t alpn_count;             // of alpn
-    char **own_names;              // owned; strict SNI
-    size_t own_name_count;         // of own_names
-    bool is_alpn_required;         // absent ALPN is refused
-    bool is_certificate_required;  // server: a client without certificate is refused
-    bool is_sni_strict;            // server: absent or unknown SNI is refused
-    uint32_t ref_count;            // one thread
+    WOLFSSL_CTX *client;                  // owned
+    WOLFSSL_CTX *server;                  // owned; NULL without an identity
+    struct tls_identity *identity;        // owned reference; may be NULL
+    struct trust_snapshot *trust;         // owned reference; NULL when pinned
+    struct tls_pins *pins;                // owned; NULL unless pinned
+    char *alpn[TLS_ALPN_MAX];             // owned
+    size_t alpn_count;                    // of alpn
+    char **own_names;                     // owned; strict SNI
+    size_t own_name_count;                // of own_names
+    struct tls_ticket_keys *ticket_keys;  // owned reference; NULL: no resumption
+    uint8_t ticket_binding[SHA256_BYTES]; // what a ticket belongs to: our identity, this profile
+    struct tls_resumables *resumables;    // owned; NULL: a client here never resumes
+    bool is_alpn_required;                // absent ALPN is refused
+    bool is_certificate_required;         // server: a client without certificate is refused
+    bool is_sni_strict;                   // server: absent or unknown SNI is refused
+    uint32_t ref_count;                   // one thread
 };
 
 // Gives wolfSSL our clock, once per process.
@@ -97,6 +106,17 @@ enum tls_state {
     TLS_CLOSING,     // the lower stream is closing
 };
 
+// Room that wolfSSL leaves in a ticket for what we add (deploy/install-deps.sh).
+#define TLS_TICKET_EXTRA_BYTES WOLFSSL_TICKET_EXTRA_PADDING_SZ
+
+// The first readable ticket of a ClientHello; no other one is believed on that connection.
+struct tls_offer {
+    uint8_t bytes[TLS_TICKET_EXTRA_BYTES]; // our part of it
+    size_t length;                         // of bytes; 0: none was readable
+    bool is_allowed;                       // the verdict said IDENTITY
+    enum tls_ticket_use use;               // so far
+};
+
 // What only the handshake needs; freed when it succeeds.
 struct tls_handshake {
     struct tls_session *session;    // it belongs to
@@ -112,6 +132,8 @@ struct tls_handshake {
     size_t sent_length;             // bytes that wolfSSL gave to send
     char alpn_offered[64];          // what the client offered, for people; "" when unknown
     bool is_anonymous;              // the client showed no certificate, and may
+    struct tls_offer offer;         // server: what the ClientHello's tickets said
+    struct peer *offered_peer;      // client: whose session is offered; owned; NULL: none
 };
 
 struct tls_session {
@@ -123,6 +145,7 @@ struct tls_session {
     struct tls_handshake *handshake;  // owned; NULL after a good handshake
     struct tls_failure *failure;      // owned; NULL while all is well
     struct peer *peer;                // owned reference; NULL until a verdict said IDENTITY
+    struct tls_resumable *resumable;  // client: where tickets go; owned reference; NULL: nowhere
     uint8_t *input;                   // chunk read ahead from the lower stream; NULL when drained
     size_t input_start;               // first byte that wolfSSL has not taken
     size_t input_end;                 // after the last
@@ -150,6 +173,7 @@ struct tls_session {
     bool is_cancelled;                // user_canceled is in the output
     bool is_cancelled_by_peer;        // user_canceled arrived
     bool is_lower_broken;             // a write to the lower stream failed
+    bool has_new_ticket;              // came in this read
     struct tls_facts facts;           // valid when ready
 };
 
@@ -217,6 +241,50 @@ int tls_hello_on_client(WOLFSSL *ssl, int *alert, void *context);
 // Both ends, after the handshake: fills alpn and sni of the facts; false when ALPN is required and
 // was not negotiated (session->failure says so).
 bool tls_hello_check(struct tls_session *session);
+
+// ticket.c
+// wolfSSL's callback, for sealing and opening.
+int tls_ticket_on_library(WOLFSSL *ssl, unsigned char name[WOLFSSL_TICKET_NAME_SZ],
+                          unsigned char iv[WOLFSSL_TICKET_IV_SZ],
+                          unsigned char mac[WOLFSSL_TICKET_MAC_SZ], int is_sealing,
+                          unsigned char *bytes, int length, int *out_length, void *context);
+// A server whose verdict was just made: a peer that does not fit gets no ticket.
+void tls_ticket_consider(struct tls_session *session);
+// The peer of a resumed server session; NULL when none may be believed, or without memory.
+struct peer *tls_ticket_peer(const struct tls_session *session);
+// What tickets of a context belong to.
+void tls_ticket_bind(struct tls_context *context);
+
+// ticket_keys.c
+// What is authenticated with a ticket beside its own head.
+struct tls_ticket_binding {
+    uint8_t digest[SHA256_BYTES]; // of the context's binding, SNI and ALPN
+};
+// Seals `length` bytes in place; false without randomness or memory.
+RM_NODISCARD bool tls_ticket_keys_seal(struct tls_ticket_keys *keys,
+                                       const struct tls_ticket_binding *binding,
+                                       uint8_t name[WOLFSSL_TICKET_NAME_SZ],
+                                       uint8_t iv[WOLFSSL_TICKET_IV_SZ],
+                                       uint8_t mac[WOLFSSL_TICKET_MAC_SZ], uint8_t *bytes,
+                                       size_t length);
+// Opens in place; false when no key of ours fits, or anything was changed.
+RM_NODISCARD bool tls_ticket_keys_open(struct tls_ticket_keys *keys,
+                                       const struct tls_ticket_binding *binding,
+                                       const uint8_t name[WOLFSSL_TICKET_NAME_SZ],
+                                       const uint8_t iv[WOLFSSL_TICKET_IV_SZ],
+                                       const uint8_t mac[WOLFSSL_TICKET_MAC_SZ], uint8_t *bytes,
+                                       size_t length);
+
+// resume.c
+struct tls_resumables *tls_resumables_new(void); // NULL when memory is exhausted
+void tls_resumables_free(struct tls_resumables *resumables);
+void tls_resumables_clear(struct tls_resumables *resumables); // and keeps nothing from now on
+// Offers a session when there is one that the verdict still allows. Errors: RM_ERR_NO_MEMORY.
+RM_NODISCARD enum rm_err tls_resume_prepare(struct tls_session *session,
+                                            const struct tls_session_options *options);
+// After a read: keeps the session that a new ticket made resumable.
+void tls_resume_keep(struct tls_session *session);
+void tls_resumable_unref(struct tls_resumable *resumable);
 
 // verify.c and pinned.c: wolfSSL's verify callbacks. 0 refuses.
 int tls_verify_spiffe(int is_verified, WOLFSSL_X509_STORE_CTX *store);

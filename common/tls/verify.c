@@ -61,6 +61,7 @@ static int verify_nobody(struct tls_session *session, int is_verified)
 {
     if (is_verified == 1 && session->is_server && !session->context->is_certificate_required) {
         session->handshake->is_anonymous = true;
+        tls_ticket_consider(session);
         return 1;
     }
     tls_failure_set(session, TLS_FAULT_NO_CERTIFICATE, TLS_DETAIL_NO_CERTIFICATE);
@@ -84,7 +85,9 @@ int tls_verify_spiffe(int is_verified, WOLFSSL_X509_STORE_CTX *store)
     bool is_good = is_verified == 1 && store->error == 0 && examination.result == RM_OK &&
                    examination.answer.verdict == VERDICT_IDENTITY &&
                    tls_examination_accept(session, &examination);
-    if (!is_good) {
+    if (is_good) {
+        tls_ticket_consider(session);
+    } else {
         tls_examination_refuse(session, &examination, store->error);
     }
     tls_examination_deinit(&examination);

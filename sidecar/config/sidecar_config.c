@@ -283,6 +283,7 @@ static const struct config_field fields[] = {
      .initial = "0",
      .minimum = 0,
      .maximum = 64},
+    {.key = "resumption", .type = CONFIG_BOOL, .offset = AT(is_resuming), .initial = "true"},
     {.key = "timeouts", .type = CONFIG_SECTION, .fields = timeout_fields},
     {.key = "log", .type = CONFIG_SECTION, .fields = log_fields},
     {0},

@@ -75,6 +75,7 @@ struct sidecar_config {
     char *metrics_listen;                  // default "0.0.0.0:15020"
     char *zone;                            // topology zone; NULL: unknown
     int64_t workers;                       // 1..64; 0: one per CPU, at most 8
+    bool is_resuming;                      // key `resumption`: TLS sessions are resumed
     int64_t drain_ms;                      // longest drain at SIGTERM
     int64_t connection_grace_ms;           // lives past the peer's notAfter when nothing vouches
     int64_t idle_timeout_ms;               // 0: never

@@ -209,6 +209,8 @@ void outbound_begin_handshake(struct outbound *outbound, struct stream *lower)
         .expected_ids = expected,
         .expected_count = 1,
         .pace = outbound->base.worker->pace,
+        .resume_key = &outbound->base.remote.address,
+        .resume_key_length = outbound->base.remote.length,
     };
     sm_move(&outbound->sm, OUTBOUND_HANDSHAKE);
     if (tls_connect(lower, &options, outbound_on_ready, outbound, &outbound->tunnel) != RM_OK) {

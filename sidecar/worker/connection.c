@@ -54,6 +54,8 @@ void connection_note_tls(struct connection *connection, const struct stream *tls
     connection->is_resumed = facts->is_resumed;
     connection->handshake_ms = facts->handshake_ms;
     const char *labels[] = {facts->is_server ? "server" : "client"};
+    const char *ticket[] = {labels[0], tls_ticket_use_name(facts->ticket)};
+    metric_add(connection->worker->metrics, SIDECAR_METRIC_TICKETS_TOTAL, ticket, 1);
     metric_observe(connection->worker->metrics, SIDECAR_METRIC_HANDSHAKE_SECONDS, labels,
                    (double)facts->handshake_ms / 1000.0);
 }

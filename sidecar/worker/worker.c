@@ -14,9 +14,15 @@
 
 static const char *const tunnel_alpn[] = {TUNNEL_ALPN};
 
-static enum rm_err make_tunnel_tls(const struct snapshot *snapshot, struct tls_context **out,
+static struct tls_ticket_keys *ticket_keys_in_force(const struct worker *worker)
+{
+    return worker->snapshot->config->is_resuming ? worker->ticket_keys : NULL;
+}
+
+static enum rm_err make_tunnel_tls(const struct worker *worker, struct tls_context **out,
                                    struct rm_error *error)
 {
+    const struct snapshot *snapshot = worker->snapshot;
     struct spiffe_id id;
     const char *own_id = snapshot->identity->spiffe_id;
     RM_TRY(spiffe_id_parse(own_id, strlen(own_id), &id, error));
@@ -35,19 +41,29 @@ static enum rm_err make_tunnel_tls(const struct snapshot *snapshot, struct tls_c
         .is_sni_strict = true,
         .own_names = own_names,
         .own_name_count = 1,
+        .ticket_keys = ticket_keys_in_force(worker),
     };
     return tls_context_new_spiffe(&profile, out, error);
 }
 
-static enum rm_err make_edge_tls(const struct snapshot *snapshot, struct tls_context **out,
+static enum rm_err make_edge_tls(const struct worker *worker, struct tls_context **out,
                                  struct rm_error *error)
 {
+    const struct snapshot *snapshot = worker->snapshot;
     struct tls_spiffe_profile profile = {
         .identity = snapshot->identity,
         .trust = snapshot->trust,
         .is_client_certificate_required = true,
+        .ticket_keys = ticket_keys_in_force(worker),
     };
     return tls_context_new_spiffe(&profile, out, error);
+}
+
+static void drop_context(struct tls_context **context)
+{
+    tls_context_retire(*context);
+    tls_context_unref(*context);
+    *context = NULL;
 }
 
 // A context that cannot be made is missing: handshakes are refused rather than judged by what is
@@ -55,18 +71,16 @@ static enum rm_err make_edge_tls(const struct snapshot *snapshot, struct tls_con
 static enum rm_err make_contexts(struct worker *worker, struct rm_error *error)
 {
     const struct snapshot *snapshot = worker->snapshot;
-    tls_context_unref(worker->tunnel_tls);
-    tls_context_unref(worker->edge_tls);
-    worker->tunnel_tls = NULL;
-    worker->edge_tls = NULL;
+    drop_context(&worker->tunnel_tls);
+    drop_context(&worker->edge_tls);
     if (snapshot->identity == NULL || snapshot->trust == NULL) {
         return RM_OK;
     }
-    RM_TRY(make_tunnel_tls(snapshot, &worker->tunnel_tls, error));
+    RM_TRY(make_tunnel_tls(worker, &worker->tunnel_tls, error));
     if (snapshot->config->edges.count == 0) {
         return RM_OK;
     }
-    return make_edge_tls(snapshot, &worker->edge_tls, error);
+    return make_edge_tls(worker, &worker->edge_tls, error);
 }
 
 // Judges every established connection by the snapshot in force.
@@ -98,7 +112,7 @@ static void worker_on_handshakes_waiting(void *context)
 
 enum rm_err worker_init(struct worker *worker, size_t index, struct loop *loop,
                         struct metric_set *metrics, struct snapshot *snapshot,
-                        struct rm_error *error)
+                        struct tls_ticket_keys *ticket_keys, struct rm_error *error)
 {
     memset(worker, 0, sizeof *worker);
     worker->index = index;
@@ -108,6 +122,7 @@ enum rm_err worker_init(struct worker *worker, size_t index, struct loop *loop,
     list_init(&worker->waiting);
     timer_init(&worker->sweep, loop, worker_on_sweep, worker);
     worker->snapshot = snapshot_ref(snapshot);
+    worker->ticket_keys = ticket_keys == NULL ? NULL : tls_ticket_keys_ref(ticket_keys);
     worker->endpoints = map_new();
     worker->pace = tls_pace_new(loop, worker_on_handshakes_waiting, worker);
     enum rm_err result = worker->endpoints != NULL && worker->pace != NULL
@@ -125,10 +140,8 @@ enum rm_err worker_init(struct worker *worker, size_t index, struct loop *loop,
 void worker_deinit(struct worker *worker)
 {
     timer_stop(&worker->sweep);
-    tls_context_unref(worker->tunnel_tls);
-    tls_context_unref(worker->edge_tls);
-    worker->tunnel_tls = NULL;
-    worker->edge_tls = NULL;
+    drop_context(&worker->tunnel_tls);
+    drop_context(&worker->edge_tls);
     if (worker->resolver != NULL) {
         resolver_close(worker->resolver);
         worker->resolver = NULL;
@@ -139,19 +152,41 @@ void worker_deinit(struct worker *worker)
     worker->pace = NULL;
     snapshot_unref(worker->snapshot);
     worker->snapshot = NULL;
+    tls_ticket_keys_unref(worker->ticket_keys);
+    worker->ticket_keys = NULL;
+}
+
+// Withdrawals come with many a view and change no context; roots do, and an identity, and what the
+// configuration says.
+static bool needs_contexts(const struct snapshot *before, const struct snapshot *now)
+{
+    bool has_roots = before->trust != NULL && now->trust != NULL;
+    return before->identity != now->identity || before->config != now->config ||
+           (before->trust != now->trust &&
+            !(has_roots && trust_same_roots(before->trust, now->trust)));
+}
+
+static void renew_trust(const struct worker *worker)
+{
+    if (worker->tunnel_tls != NULL) {
+        tls_context_set_trust(worker->tunnel_tls, worker->snapshot->trust);
+    }
+    if (worker->edge_tls != NULL) {
+        tls_context_set_trust(worker->edge_tls, worker->snapshot->trust);
+    }
 }
 
 void worker_adopt(struct worker *worker, struct snapshot *snapshot)
 {
     struct snapshot *before = worker->snapshot;
-    bool is_same_tls = before->identity == snapshot->identity && before->trust == snapshot->trust &&
-                       before->config == snapshot->config;
     bool is_same_rules = before->view == snapshot->view && before->trust == snapshot->trust &&
                          before->config == snapshot->config &&
                          before->identity == snapshot->identity;
     worker->snapshot = snapshot_ref(snapshot);
     struct rm_error error = {0};
-    if (!is_same_tls && make_contexts(worker, &error) != RM_OK) {
+    if (!needs_contexts(before, snapshot)) {
+        renew_trust(worker);
+    } else if (make_contexts(worker, &error) != RM_OK) {
         log_error(LOG_TLS, "contexts_not_made", LOG_STR("error", rm_error_message(&error)));
     }
     if (!is_same_rules) {

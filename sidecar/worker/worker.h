@@ -21,11 +21,12 @@
 #define WORKER_SWEEP_MS 1000 // how often live connections are looked at for dates
 
 struct worker {
-    size_t index;                   // 0..count-1
-    struct loop *loop;              // its own
-    struct resolver *resolver;      // its own
-    struct metric_set *metrics;     // its own
-    struct snapshot *snapshot;      // in force; never NULL
+    size_t index;                        // 0..count-1
+    struct loop *loop;                   // its own
+    struct resolver *resolver;           // its own
+    struct metric_set *metrics;          // its own
+    struct snapshot *snapshot;           // in force; never NULL
+    struct tls_ticket_keys *ticket_keys; // the process's; shares; NULL: no resumption
     struct tls_context *tunnel_tls; // both roles, ALPN remora/1; NULL before the first identity
     struct tls_context *edge_tls;   // server without preface; NULL without identity or edges
     struct tls_pace *pace;          // of its handshakes; owned
@@ -42,7 +43,7 @@ struct worker {
 // Errors: RM_ERR_NO_MEMORY, RM_ERR_IO (resolver), RM_ERR_CRYPTO (TLS contexts).
 RM_NODISCARD enum rm_err worker_init(struct worker *worker, size_t index, struct loop *loop,
                                      struct metric_set *metrics, struct snapshot *snapshot,
-                                     struct rm_error *error);
+                                     struct tls_ticket_keys *ticket_keys, struct rm_error *error);
 // All connections must have ended.
 void worker_deinit(struct worker *worker);
 // Makes new TLS contexts where identity or trust changed, swaps the snapshot, judges live

@@ -28,18 +28,19 @@ struct worker_thread {
 struct workers {
     struct loop *main_loop;
     struct metrics *metrics;
-    struct sidecar_config *config; // whose addresses are listened on; shares
-    size_t count;                  // of threads
-    size_t running;                // of threads that started
-    struct worker_thread *threads; // owned
-    struct timer drain_deadline;   // on the main loop
-    size_t live_count;             // atomic: connections of all workers, as last asked
-    bool is_counting;              // they are being asked
-    bool is_count_due;             // something ended meanwhile: ask again
-    size_t cut_count;              // connections that the deadline cut
-    bool is_draining;              // drain was asked for
-    bool is_drained;               // and is over
-    workers_drained_fn on_drained; // once
+    struct sidecar_config *config;       // whose addresses are listened on; shares
+    struct tls_ticket_keys *ticket_keys; // of the process; owned
+    size_t count;                        // of threads
+    size_t running;                      // of threads that started
+    struct worker_thread *threads;       // owned
+    struct timer drain_deadline;         // on the main loop
+    size_t live_count;                   // atomic: connections of all workers, as last asked
+    bool is_counting;                    // they are being asked
+    bool is_count_due;                   // something ended meanwhile: ask again
+    size_t cut_count;                    // connections that the deadline cut
+    bool is_draining;                    // drain was asked for
+    bool is_drained;                     // and is over
+    workers_drained_fn on_drained;       // once
     void *drained_context;
 };
 
@@ -132,7 +133,8 @@ static enum rm_err thread_on_init(void *context, struct loop *loop)
         return rm_error_set(&thread->error, RM_ERR_NO_MEMORY, "out of memory");
     }
     size_t index = (size_t)(thread - thread->workers->threads);
-    RM_TRY(worker_init(&thread->worker, index, loop, metrics, thread->first, &thread->error));
+    RM_TRY(worker_init(&thread->worker, index, loop, metrics, thread->first,
+                       thread->workers->ticket_keys, &thread->error));
     thread->listeners = listeners_new(&thread->worker);
     if (thread->listeners == NULL) {
         worker_deinit(&thread->worker);
@@ -175,6 +177,7 @@ static void free_workers(struct workers *workers)
 {
     timer_stop(&workers->drain_deadline);
     sidecar_config_unref(workers->config);
+    tls_ticket_keys_unref(workers->ticket_keys);
     rm_free(workers->threads);
     rm_free(workers);
 }
@@ -205,7 +208,9 @@ enum rm_err workers_start(struct loop *main_loop, size_t count, struct snapshot 
     RM_TRY(listeners_check_free(main_loop, NULL, snapshot->config, error));
     struct workers *workers = rm_calloc(1, sizeof *workers);
     struct worker_thread *threads = rm_calloc(count, sizeof *threads);
-    if (workers == NULL || threads == NULL) {
+    struct tls_ticket_keys *ticket_keys = tls_ticket_keys_new();
+    if (workers == NULL || threads == NULL || ticket_keys == NULL) {
+        tls_ticket_keys_unref(ticket_keys);
         rm_free(workers);
         rm_free(threads);
         return rm_error_set(error, RM_ERR_NO_MEMORY, "out of memory");
@@ -213,6 +218,7 @@ enum rm_err workers_start(struct loop *main_loop, size_t count, struct snapshot 
     workers->main_loop = main_loop;
     workers->metrics = metrics;
     workers->config = sidecar_config_ref(snapshot->config);
+    workers->ticket_keys = ticket_keys;
     workers->count = count;
     workers->threads = threads;
     timer_init(&workers->drain_deadline, main_loop, workers_on_deadline, workers);

@@ -99,7 +99,7 @@ static void sidecar_init(struct tunnel_world *world, struct sidecar *sidecar, co
     sidecar->identity = pki_identity(&world->authority, &(struct pki_recipe){.spiffe_id = id});
     struct snapshot *snapshot = snapshot_of(world, sidecar, FILES, NULL);
     assert_int_equal(worker_init(&sidecar->worker, 0, world->loop,
-                                 metrics_set_new(sidecar->metrics), snapshot, NULL),
+                                 metrics_set_new(sidecar->metrics), snapshot, NULL, NULL),
                      RM_OK);
     snapshot_unref(snapshot);
 }
