@@ -81,4 +81,21 @@ const struct metric_info sidecar_metric_catalogue[SIDECAR_METRIC_COUNT] = {
         {.name = "remora_tls_handshake_full_turns_total",
          .help = "Turns of a worker's loop that left handshakes waiting for the next one.",
          .kind = METRIC_COUNTER},
+    [SIDECAR_METRIC_HANDSHAKES_UNDER_WAY] = {.name = "remora_tls_handshakes_under_way",
+                                             .help = "Handshakes of strangers under way.",
+                                             .kind = METRIC_GAUGE},
+    [SIDECAR_METRIC_HANDSHAKES_LIMITED_TOTAL] =
+        {.name = "remora_tls_handshakes_limited_total",
+         .help = "Strangers that found no room for a handshake (refused) or made room (put_out).",
+         .kind = METRIC_COUNTER,
+         .labels = {"action"}},
+    [SIDECAR_METRIC_ENDPOINT_FAILURES_TOTAL] =
+        {.name = "remora_endpoint_failures_total",
+         .help = "Attempts that failed by the endpoint's fault and set it aside.",
+         .kind = METRIC_COUNTER,
+         .labels = {"service"}},
+    [SIDECAR_METRIC_DIALS_QUEUED_TOTAL] = {.name = "remora_dials_queued_total",
+                                           .help = "Connections that waited in line because many "
+                                                   "others were on their way to their endpoint.",
+                                           .kind = METRIC_COUNTER},
 };

@@ -25,6 +25,10 @@ enum sidecar_metric {
     SIDECAR_METRIC_BUILD_INFO,                 // remora_build_info{version}
     SIDECAR_METRIC_ACCEPT_PAUSES_TOTAL,        // remora_accept_pauses_total{}
     SIDECAR_METRIC_HANDSHAKE_FULL_TURNS_TOTAL, // remora_tls_handshake_full_turns_total{}
+    SIDECAR_METRIC_HANDSHAKES_UNDER_WAY,       // remora_tls_handshakes_under_way{}
+    SIDECAR_METRIC_HANDSHAKES_LIMITED_TOTAL,   // remora_tls_handshakes_limited_total{action}
+    SIDECAR_METRIC_DIALS_QUEUED_TOTAL,         // remora_dials_queued_total{}
+    SIDECAR_METRIC_ENDPOINT_FAILURES_TOTAL,    // remora_endpoint_failures_total{service}
     SIDECAR_METRIC_COUNT,
 };
 

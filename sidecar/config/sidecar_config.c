@@ -254,6 +254,25 @@ static const struct config_field timeout_fields[] = {
     {0},
 };
 
+#define TEXT_OF(number) #number
+#define TEXT(number) TEXT_OF(number)
+
+static const struct config_field limit_fields[] = {
+    {.key = "handshakes",
+     .type = CONFIG_INTEGER,
+     .offset = AT(handshakes),
+     .initial = TEXT(SIDECAR_HANDSHAKES),
+     .minimum = 1,
+     .maximum = 1000000},
+    {.key = "handshakes_per_source",
+     .type = CONFIG_INTEGER,
+     .offset = AT(handshakes_per_source),
+     .initial = TEXT(SIDECAR_HANDSHAKES_PER_SOURCE),
+     .minimum = 1,
+     .maximum = 1000000},
+    {0},
+};
+
 static const struct config_field fields[] = {
     {.key = "identity",
      .type = CONFIG_SECTION,
@@ -285,6 +304,7 @@ static const struct config_field fields[] = {
      .maximum = 64},
     {.key = "resumption", .type = CONFIG_BOOL, .offset = AT(is_resuming), .initial = "true"},
     {.key = "timeouts", .type = CONFIG_SECTION, .fields = timeout_fields},
+    {.key = "limits", .type = CONFIG_SECTION, .fields = limit_fields},
     {.key = "log", .type = CONFIG_SECTION, .fields = log_fields},
     {0},
 };

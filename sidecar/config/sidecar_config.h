@@ -12,6 +12,12 @@
 #include "config/config.h"
 #include "stream/socket.h"
 
+// Handshakes of strangers under way in the whole sidecar. Each costs some 9 KiB, silent ones a
+// little less: 36 MiB at worst. Four thousand are more than a second's work of a processor.
+#define SIDECAR_HANDSHAKES 4096
+// Of these from one source address, so that one machine cannot fill the room.
+#define SIDECAR_HANDSHAKES_PER_SOURCE 2048
+
 enum sidecar_access_log { ACCESS_LOG_OFF, ACCESS_LOG_ERRORS, ACCESS_LOG_ALL };
 
 struct sidecar_identity_control {
@@ -80,6 +86,8 @@ struct sidecar_config {
     int64_t connection_grace_ms;           // lives past the peer's notAfter when nothing vouches
     int64_t idle_timeout_ms;               // 0: never
     int64_t connect_timeout_ms;            // to an endpoint or a target
+    int64_t handshakes;                    // of strangers under way, in all workers
+    int64_t handshakes_per_source;         // of these from one address
     int64_t view_wait_ms;                  // captured connections wait for the first view
     int log_level, log_format, access_log; // enums
     struct stream_address inbound_address; // parsed

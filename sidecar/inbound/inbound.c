@@ -48,6 +48,7 @@ struct inbound {
     struct socket_connect *connecting; // to the target; NULL otherwise
     struct relay *relay;               // NULL before RELAY
     struct timer deadline;             // of the preface
+    struct gate_entry gate;            // inside during the handshake
     struct snapshot *snapshot;         // shares: what the handshake was made with; NULL in RELAY
     size_t service;                    // number of the hosted service, from PREFACE's end
     bool is_edge;                      // no preface, no Reply
@@ -56,8 +57,18 @@ struct inbound {
     size_t preface_consumed; // of preface: the Connect message; the rest is the application's
 };
 
+static void leave_gate(struct inbound *inbound)
+{
+    struct worker *worker = inbound->base.worker;
+    if (inbound->gate.source != NULL) {
+        gate_leave(&worker->gate, &inbound->gate);
+        metric_gauge_add(worker->metrics, SIDECAR_METRIC_HANDSHAKES_UNDER_WAY, NULL, -1);
+    }
+}
+
 static void inbound_free(struct inbound *inbound)
 {
+    leave_gate(inbound);
     timer_stop(&inbound->deadline);
     connection_end(&inbound->base);
     snapshot_unref(inbound->snapshot);
@@ -73,6 +84,7 @@ static void inbound_on_closed(void *context)
 static void inbound_close(struct inbound *inbound, enum stream_close_mode mode)
 {
     sm_move(&inbound->sm, INBOUND_CLOSING);
+    leave_gate(inbound);
     timer_stop(&inbound->deadline);
     if (inbound->connecting != NULL) {
         socket_connect_cancel(inbound->connecting);
@@ -358,6 +370,7 @@ static void note_handshake_failure(struct inbound *inbound, const struct tls_fai
 static void inbound_on_ready(void *context, enum rm_err result, const struct tls_failure *failure)
 {
     struct inbound *inbound = context;
+    leave_gate(inbound);
     if (result != RM_OK) {
         note_handshake_failure(inbound, failure);
         inbound_close(inbound, STREAM_CLOSE_ABORT);
@@ -377,17 +390,45 @@ static void inbound_on_ready(void *context, enum rm_err result, const struct tls
     }
 }
 
+static bool is_waiting_for_peer(const struct gate_entry *entry)
+{
+    const struct inbound *inbound =
+        (const struct inbound *)(const void *)((const char *)entry -
+                                               offsetof(struct inbound, gate));
+    return inbound->tunnel != NULL && !tls_stream_is_waiting(inbound->tunnel);
+}
+
+static void put_out(struct gate_entry *entry)
+{
+    struct inbound *inbound = list_entry(entry, struct inbound, gate);
+    connection_fail(&inbound->base, "handshake_put_out", "others needed its place");
+    inbound_close(inbound, STREAM_CLOSE_ABORT);
+}
+
+static bool enter_gate(struct inbound *inbound)
+{
+    struct worker *worker = inbound->base.worker;
+    inbound->gate.is_waiting_for_peer = is_waiting_for_peer;
+    inbound->gate.put_out = put_out;
+    if (gate_enter(&worker->gate, &inbound->gate, &inbound->base.remote) != RM_OK) {
+        return false;
+    }
+    metric_gauge_add(worker->metrics, SIDECAR_METRIC_HANDSHAKES_UNDER_WAY, NULL, 1);
+    return true;
+}
+
 // `tls` NULL: there is no identity yet, so nobody can be answered.
 static void inbound_begin(struct worker *worker, struct stream *lower, struct tls_context *tls,
                           bool is_edge, size_t service)
 {
-    struct inbound *inbound = tls != NULL ? rm_calloc(1, sizeof *inbound) : NULL;
+    const struct stream_address *remote = stream_remote(lower);
+    bool is_admitted = tls != NULL && worker_admits(worker, remote);
+    struct inbound *inbound = is_admitted ? rm_calloc(1, sizeof *inbound) : NULL;
     if (inbound == NULL) {
         stream_close(lower, STREAM_CLOSE_ABORT, NULL, NULL);
         return;
     }
-    const struct stream_address *remote = stream_remote(lower);
-    inbound->base.remote = remote != NULL ? *remote : (struct stream_address){0};
+    inbound->base.remote = *remote;
     inbound->base.judge = inbound_judge;
     inbound->base.cut = inbound_cut;
     inbound->is_edge = is_edge;
@@ -403,6 +444,12 @@ static void inbound_begin(struct worker *worker, struct stream *lower, struct tl
         return;
     }
     struct tls_session_options options = {.tls = tls, .pace = worker->pace};
+    if (!enter_gate(inbound)) {
+        connection_fail(&inbound->base, "no_memory", NULL);
+        sm_move(&inbound->sm, INBOUND_CLOSING);
+        stream_close(lower, STREAM_CLOSE_ABORT, inbound_on_closed, inbound);
+        return;
+    }
     if (tls_accept(lower, &options, inbound_on_ready, inbound, &inbound->tunnel) != RM_OK) {
         connection_fail(&inbound->base, "no_memory", NULL);
         inbound_free(inbound);

@@ -12,6 +12,7 @@
 #include "base/alloc.h"
 #include "base/log.h"
 #include "crypto/crypto.h"
+#include "metrics_catalogue.h"
 
 static const struct sm_state states[] = {
     [OUTBOUND_WAITING] = {"waiting", SM_BIT(OUTBOUND_DIALLING) | SM_BIT(OUTBOUND_CLOSING)},
@@ -31,9 +32,7 @@ static void outbound_free(struct outbound *outbound)
 {
     timer_stop(&outbound->deadline);
     waiting_leave(&outbound->waiting);
-    if (outbound->endpoint != NULL) {
-        outbound->endpoint->open_count--;
-    }
+    endpoint_end(&outbound->endpoint);
     connection_end(&outbound->base);
     snapshot_unref(outbound->snapshot);
     for (size_t i = 0; i < outbound->tried_count; i++) {
@@ -69,10 +68,8 @@ static void drop_attempt(struct outbound *outbound)
         stream_close(outbound->tunnel, STREAM_CLOSE_ABORT, NULL, NULL);
         outbound->tunnel = NULL;
     }
-    if (outbound->endpoint != NULL) {
-        outbound->endpoint->open_count--;
-        outbound->endpoint = NULL;
-    }
+    lane_leave(outbound->base.worker->loop, &outbound->lane);
+    endpoint_end(&outbound->endpoint);
     rm_free(outbound->reply);
     outbound->reply = NULL;
     outbound->reply_length = 0;
@@ -96,15 +93,28 @@ void outbound_give_up(struct outbound *outbound, const char *result, const char 
 
 void outbound_attempt_failed(struct outbound *outbound, const char *result, const char *detail)
 {
-    if (outbound->endpoint != NULL) {
-        endpoint_note_failure(outbound->endpoint, loop_now_ms(outbound->base.worker->loop));
-    }
     outbound->last_result = result;
     rm_free(outbound->last_detail);
     outbound->last_detail = detail != NULL ? rm_strdup(detail) : NULL;
     drop_attempt(outbound);
     sm_move(&outbound->sm, OUTBOUND_WAITING);
     try_next(outbound);
+}
+
+void outbound_blame_endpoint(struct outbound *outbound)
+{
+    if (outbound->endpoint.state != NULL) {
+        const char *labels[] = {outbound->base.service};
+        metric_add(outbound->base.worker->metrics, SIDECAR_METRIC_ENDPOINT_FAILURES_TOTAL, labels,
+                   1);
+        endpoint_note_failure(&outbound->endpoint, loop_now_ms(outbound->base.worker->loop));
+    }
+}
+
+void outbound_endpoint_failed(struct outbound *outbound, const char *result, const char *detail)
+{
+    outbound_blame_endpoint(outbound);
+    outbound_attempt_failed(outbound, result, detail);
 }
 
 static void outbound_on_relay_done(void *context, const struct relay_result *result)
@@ -185,6 +195,11 @@ static void outbound_on_deadline(void *context)
         outbound_on_reply_deadline(outbound);
         return;
     }
+    if (sm_is(&outbound->sm, OUTBOUND_DIALLING)) {
+        outbound_attempt_failed(outbound, "endpoint_busy",
+                                "too many connections wait for this endpoint's handshake");
+        return;
+    }
     bool has_identity = outbound->base.worker->tunnel_tls != NULL;
     outbound_give_up(outbound, has_identity ? "view_missing" : "identity_missing",
                      has_identity ? "the control plane has sent no complete view yet"
@@ -256,6 +271,7 @@ void outbound_accept(struct worker *worker, struct stream *application,
     outbound->base.cut = outbound_cut;
     connection_begin(&outbound->base, worker, CONNECTION_OUTBOUND);
     timer_init(&outbound->deadline, worker->loop, outbound_on_deadline, outbound);
+    lane_entry_init(&outbound->lane, outbound_on_lane_turn, outbound);
     sm_init(&outbound->sm, "outbound", outbound->base.started_ms, states, OUTBOUND_WAITING);
     if (!copy_target(outbound, target)) {
         outbound_give_up(outbound, "no_memory", NULL);

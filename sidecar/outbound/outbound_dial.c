@@ -7,7 +7,11 @@
 
 #include "base/alloc.h"
 #include "crypto/crypto.h"
+#include "metrics_catalogue.h"
 #include "outbound/outbound_internal.h"
+
+// In line for an endpoint that takes others: as long as a handshake of those before may take.
+#define DIAL_QUEUE_TIMEOUT_MS TLS_HANDSHAKE_TIMEOUT_MS
 
 static void outbound_on_dialled(void *context, enum rm_err result, struct stream *stream)
 {
@@ -21,17 +25,38 @@ static void outbound_on_dialled(void *context, enum rm_err result, struct stream
     char detail[STREAM_ADDRESS_TEXT_BYTES + 64];
     stream_address_text(&outbound->base.remote, remote);
     snprintf(detail, sizeof detail, "%s: %s", remote, rm_err_text(result));
-    outbound_attempt_failed(outbound, "endpoint_unreachable", detail);
+    outbound_endpoint_failed(outbound, "endpoint_unreachable", detail);
+}
+
+// What fails at once fails for want of descriptors or memory of ours: the endpoint is innocent.
+static void connect_now(struct outbound *outbound)
+{
+    enum rm_err result = socket_connect(outbound->base.worker->loop, &outbound->base.remote,
+                                        (uint32_t)outbound->snapshot->config->connect_timeout_ms,
+                                        outbound_on_dialled, outbound, &outbound->connecting);
+    if (result != RM_OK) {
+        outbound_attempt_failed(outbound, rm_err_name(result), rm_err_text(result));
+    }
+}
+
+void outbound_on_lane_turn(void *context)
+{
+    struct outbound *outbound = context;
+    timer_stop(&outbound->deadline);
+    connect_now(outbound);
 }
 
 static void dial_address(struct outbound *outbound, const struct stream_address *address)
 {
+    struct worker *worker = outbound->base.worker;
     outbound->base.remote = *address;
-    enum rm_err result = socket_connect(outbound->base.worker->loop, address,
-                                        (uint32_t)outbound->snapshot->config->connect_timeout_ms,
-                                        outbound_on_dialled, outbound, &outbound->connecting);
-    if (result != RM_OK) {
-        outbound_attempt_failed(outbound, "endpoint_unreachable", rm_err_text(result));
+    if (lane_enter(&outbound->endpoint.state->lane, &outbound->lane)) {
+        connect_now(outbound);
+        return;
+    }
+    metric_add(worker->metrics, SIDECAR_METRIC_DIALS_QUEUED_TOTAL, NULL, 1);
+    if (timer_start(&outbound->deadline, DIAL_QUEUE_TIMEOUT_MS) != RM_OK) {
+        outbound_attempt_failed(outbound, "no_memory", NULL);
     }
 }
 
@@ -54,6 +79,13 @@ static void outbound_on_resolved(void *context, enum rm_err result,
 static void dial_fixed(struct outbound *outbound)
 {
     struct stream_address address;
+    struct endpoint_state *state =
+        endpoint_state_get(outbound->base.worker->endpoints, outbound->fixed_endpoint);
+    if (state == NULL) {
+        outbound_give_up(outbound, "no_memory", NULL);
+        return;
+    }
+    endpoint_begin(&outbound->endpoint, state);
     if (socket_address_parse(outbound->fixed_endpoint, &address, NULL) == RM_OK) {
         dial_address(outbound, &address);
         return;
@@ -96,12 +128,11 @@ static bool adopt_endpoint(struct outbound *outbound, const struct mesh_service 
     }
     rm_free(outbound->expected_id);
     outbound->expected_id = rm_strdup(endpoint->identity);
-    outbound->endpoint = endpoint_state_get(worker->endpoints, endpoint->address);
-    if (outbound->expected_id == NULL || outbound->endpoint == NULL) {
-        outbound->endpoint = NULL;
+    struct endpoint_state *state = endpoint_state_get(worker->endpoints, endpoint->address);
+    if (outbound->expected_id == NULL || state == NULL) {
         return false;
     }
-    outbound->endpoint->open_count++;
+    endpoint_begin(&outbound->endpoint, state);
     outbound->base.port = service->port;
     return true;
 }

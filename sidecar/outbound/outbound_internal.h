@@ -32,12 +32,13 @@ struct outbound {
     struct socket_connect *connecting; // NULL unless DIALLING
     struct resolver_lookup *lookup;    // NULL unless DIALLING a fixed name
     struct relay *relay;               // NULL before RELAY
-    struct timer deadline;             // of WAITING, or of the Reply
+    struct timer deadline;             // of WAITING, of the lane, or of the Reply
     struct waiting waiting;            // for the first view
     struct snapshot *snapshot;         // shares: what this attempt works from; NULL in RELAY
     char *fixed_endpoint;              // owned; NULL: the view's endpoints
     char *expected_id;                 // owned: what the peer must prove; of this attempt
-    struct endpoint_state *endpoint;   // of this attempt; borrowed from the worker; NULL: none
+    struct endpoint_use endpoint;      // of this attempt
+    struct lane_entry lane;            // to it; inside until the handshake ended
     char *tried[ENDPOINT_MAX_TRIED];   // owned: addresses that were dialled
     size_t tried_count;                // of tried
     uint8_t *early;                    // owned: application bytes kept until the Reply; NULL: none
@@ -53,11 +54,17 @@ struct outbound {
 void outbound_give_up(struct outbound *outbound, const char *result, const char *detail);
 // This attempt failed before any application byte can have been consumed: goes on with the next.
 void outbound_attempt_failed(struct outbound *outbound, const char *result, const char *detail);
+// The same, and the endpoint is to blame.
+void outbound_endpoint_failed(struct outbound *outbound, const char *result, const char *detail);
+// The attempt failed by the endpoint's fault.
+void outbound_blame_endpoint(struct outbound *outbound);
 // The peer said yes: the relay begins, with what followed the Reply.
 void outbound_start_relay(struct outbound *outbound, size_t reply_consumed);
 
 // From WAITING: chooses an endpoint and connects to it.
 void outbound_dial(struct outbound *outbound);
+// It waited in line for the endpoint, and its turn came.
+void outbound_on_lane_turn(void *context);
 // Nothing more can be tried; the last attempt's fault is the connection's.
 void outbound_no_endpoint_left(struct outbound *outbound);
 

@@ -22,9 +22,7 @@ static void outbound_on_reply(struct outbound *outbound, const struct tunnel_rep
 {
     switch (reply->status) {
     case TUNNEL_OK:
-        if (outbound->endpoint != NULL) {
-            endpoint_note_success(outbound->endpoint);
-        }
+        endpoint_note_success(&outbound->endpoint);
         outbound_start_relay(outbound, consumed);
         return;
     case TUNNEL_DENIED:
@@ -33,11 +31,12 @@ static void outbound_on_reply(struct outbound *outbound, const struct tunnel_rep
         return;
     case TUNNEL_UNREACHABLE:
     case TUNNEL_DRAINING:
-        outbound_attempt_failed(outbound, tunnel_status_name(reply->status), reply->reason);
+        outbound_endpoint_failed(outbound, tunnel_status_name(reply->status), reply->reason);
         return;
     case TUNNEL_STATUS_INVALID:
         break;
     }
+    outbound_blame_endpoint(outbound);
     outbound_give_up(outbound, "reply_malformed", NULL);
 }
 
@@ -61,6 +60,7 @@ static void tunnel_failed(struct outbound *outbound, enum rm_err result)
     }
     // The Reply may have been lost on the way back, after the application got its first bytes.
     bool may_be_consumed = outbound->early_length > 0 && !is_handshake_refusal(failure);
+    outbound_blame_endpoint(outbound);
     if (may_be_consumed) {
         outbound_give_up(outbound, name, text);
     } else {
@@ -89,6 +89,7 @@ static void outbound_on_tunnel_event(void *context, unsigned events)
     if (result == RM_OK) {
         outbound_on_reply(outbound, &reply, consumed);
     } else if (result != RM_ERR_WOULD_BLOCK) {
+        outbound_blame_endpoint(outbound);
         outbound_give_up(outbound, "reply_malformed", rm_err_text(result));
     }
 }
@@ -137,11 +138,13 @@ static enum rm_err send_connect(struct outbound *outbound)
 void outbound_on_reply_deadline(struct outbound *outbound)
 {
     // The application may be at work on what it got: no second attempt.
+    outbound_blame_endpoint(outbound);
     outbound_give_up(outbound, "reply_timeout", NULL);
 }
 
 static void outbound_on_established(struct outbound *outbound)
 {
+    lane_leave(outbound->base.worker->loop, &outbound->lane);
     const char *labels[] = {"client", "ok"};
     metric_add(outbound->base.worker->metrics, SIDECAR_METRIC_HANDSHAKES_TOTAL, labels, 1);
     peer_unref(outbound->base.peer);
@@ -185,7 +188,7 @@ static void outbound_on_ready(void *context, enum rm_err result, const struct tl
                  LOG_STR("remote", remote), LOG_STR("wanted_identity", outbound->expected_id),
                  LOG_STR("text", text), LOG_U64("suppressed", suppressed));
     }
-    outbound_attempt_failed(outbound, name, text);
+    outbound_endpoint_failed(outbound, name, text);
 }
 
 void outbound_begin_handshake(struct outbound *outbound, struct stream *lower)

@@ -27,10 +27,15 @@ static bool is_in_zone(const struct endpoint_question *question,
            strcmp(endpoint->zone, question->zone) == 0;
 }
 
+static bool is_set_aside(const struct endpoint_state *state, uint64_t now_ms)
+{
+    return state != NULL && (state->ejected_until_ms > now_ms || state->is_probed);
+}
+
 // Rank of an endpoint: smaller is better. 0 own zone, 1 elsewhere, 2 set aside.
 static int rank_of(const struct endpoint_question *question, const struct candidate *candidate)
 {
-    if (candidate->state != NULL && candidate->state->ejected_until_ms > question->now_ms) {
+    if (is_set_aside(candidate->state, question->now_ms)) {
         return 2;
     }
     return is_in_zone(question, &candidate->resource->of.endpoint) ? 0 : 1;
@@ -52,18 +57,36 @@ static bool is_eligible(const struct endpoint_question *question, const struct c
     return endpoint->is_ready && !was_tried(question, endpoint->address);
 }
 
-// Of two, the one with fewer open connections; of two that are set aside, the one that returns
-// first.
-static const struct mesh_resource *better(const struct candidate *a, const struct candidate *b,
-                                          int rank)
+static uint32_t failure_cost(const struct endpoint_state *state, uint64_t now_ms)
 {
-    uint64_t cost_a = a->state == NULL ? 0 : a->state->open_count;
-    uint64_t cost_b = b->state == NULL ? 0 : b->state->open_count;
-    if (rank == 2) {
-        cost_a = a->state->ejected_until_ms;
-        cost_b = b->state->ejected_until_ms;
+    uint64_t halvings = (now_ms - state->failed_ms) / ENDPOINT_FAILURE_HALF_MS;
+    return halvings < 32 ? state->failure_cost >> halvings : 0;
+}
+
+static uint64_t load_of(const struct endpoint_state *state, uint64_t now_ms)
+{
+    return state == NULL ? 0 : (uint64_t)state->open_count + failure_cost(state, now_ms);
+}
+
+// Of two, the one with fewer open connections and recent failures.
+static const struct mesh_resource *lighter(const struct candidate *a, const struct candidate *b,
+                                           uint64_t now_ms)
+{
+    return load_of(b->state, now_ms) < load_of(a->state, now_ms) ? b->resource : a->resource;
+}
+
+// Of two that are set aside: one that nobody probes; the one that returns first; of two that are
+// probed, the lighter one, so that those who have no choice do not all meet at one.
+static const struct mesh_resource *likelier(const struct candidate *a, const struct candidate *b,
+                                            uint64_t now_ms)
+{
+    if (a->state->is_probed != b->state->is_probed) {
+        return a->state->is_probed ? b->resource : a->resource;
     }
-    return cost_b < cost_a ? b->resource : a->resource;
+    if (a->state->is_probed) {
+        return lighter(a, b, now_ms);
+    }
+    return b->state->ejected_until_ms < a->state->ejected_until_ms ? b->resource : a->resource;
 }
 
 // The n-th eligible endpoint of this rank.
@@ -105,7 +128,7 @@ const struct mesh_resource *endpoint_choose(const struct endpoint_question *ques
             choices == 1 ? one : (one + 1 + (question->random >> 16) % (choices - 1)) % choices;
         struct candidate a = nth_of_rank(question, states, first, count, rank, one);
         struct candidate b = nth_of_rank(question, states, first, count, rank, other);
-        return better(&a, &b, rank);
+        return rank == 2 ? likelier(&a, &b, question->now_ms) : lighter(&a, &b, question->now_ms);
     }
     return NULL;
 }
@@ -121,11 +144,37 @@ struct endpoint_state *endpoint_state_get(struct map *states, const char *addres
         rm_free(state);
         return NULL;
     }
+    lane_init(&state->lane);
     return state;
 }
 
-void endpoint_note_failure(struct endpoint_state *state, uint64_t now_ms)
+void endpoint_begin(struct endpoint_use *use, struct endpoint_state *state)
 {
+    use->state = state;
+    use->is_probe = state->failure_count > 0 && !state->is_probed;
+    state->is_probed = state->is_probed || use->is_probe;
+    state->open_count++;
+}
+
+static void end_probe(struct endpoint_use *use)
+{
+    if (use->is_probe) {
+        use->is_probe = false;
+        use->state->is_probed = false;
+    }
+}
+
+void endpoint_note_failure(struct endpoint_use *use, uint64_t now_ms)
+{
+    struct endpoint_state *state = use->state;
+    uint32_t cost = failure_cost(state, now_ms) + ENDPOINT_FAILURE_COST;
+    end_probe(use);
+    state->failure_cost = cost < ENDPOINT_FAILURE_COST_MAX ? cost : ENDPOINT_FAILURE_COST_MAX;
+    state->failed_ms = now_ms;
+    // A crowd that was under way when it failed tells nothing new.
+    if (state->ejected_until_ms > now_ms) {
+        return;
+    }
     uint32_t shift = state->failure_count < 5 ? state->failure_count : 5;
     uint64_t delay_ms = (uint64_t)ENDPOINT_EJECT_MIN_MS << shift;
     state->failure_count++;
@@ -133,10 +182,20 @@ void endpoint_note_failure(struct endpoint_state *state, uint64_t now_ms)
         now_ms + (delay_ms < ENDPOINT_EJECT_MAX_MS ? delay_ms : ENDPOINT_EJECT_MAX_MS);
 }
 
-void endpoint_note_success(struct endpoint_state *state)
+void endpoint_note_success(struct endpoint_use *use)
 {
-    state->failure_count = 0;
-    state->ejected_until_ms = 0;
+    end_probe(use);
+    use->state->failure_count = 0;
+    use->state->ejected_until_ms = 0;
+}
+
+void endpoint_end(struct endpoint_use *use)
+{
+    if (use->state != NULL) {
+        end_probe(use);
+        use->state->open_count--;
+        use->state = NULL;
+    }
 }
 
 struct prune {

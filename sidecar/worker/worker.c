@@ -125,7 +125,9 @@ enum rm_err worker_init(struct worker *worker, size_t index, struct loop *loop,
     worker->ticket_keys = ticket_keys == NULL ? NULL : tls_ticket_keys_ref(ticket_keys);
     worker->endpoints = map_new();
     worker->pace = tls_pace_new(loop, worker_on_handshakes_waiting, worker);
-    enum rm_err result = worker->endpoints != NULL && worker->pace != NULL
+    worker->worker_count = 1;
+    enum rm_err gate = gate_init(&worker->gate);
+    enum rm_err result = worker->endpoints != NULL && worker->pace != NULL && gate == RM_OK
                              ? resolver_open(loop, &worker->resolver, error)
                              : rm_error_set(error, RM_ERR_NO_MEMORY, "out of memory");
     if (result == RM_OK) {
@@ -150,6 +152,7 @@ void worker_deinit(struct worker *worker)
     worker->endpoints = NULL;
     tls_pace_free(worker->pace);
     worker->pace = NULL;
+    gate_deinit(&worker->gate);
     snapshot_unref(worker->snapshot);
     worker->snapshot = NULL;
     tls_ticket_keys_unref(worker->ticket_keys);
@@ -195,6 +198,36 @@ void worker_adopt(struct worker *worker, struct snapshot *snapshot)
     }
     snapshot_unref(before);
     waiting_resume(worker);
+}
+
+static size_t share_of(const struct worker *worker, int64_t limit)
+{
+    return ((size_t)limit + worker->worker_count - 1) / worker->worker_count;
+}
+
+bool worker_admits(struct worker *worker, const struct stream_address *remote)
+{
+    static struct log_limit limit;
+    uint64_t suppressed = 0;
+    const struct sidecar_config *config = worker->snapshot->config;
+    const struct gate_limits limits = {
+        .handshakes = share_of(worker, config->handshakes),
+        .per_source = share_of(worker, config->handshakes_per_source),
+    };
+    enum gate_answer answer = gate_admit(&worker->gate, &limits, remote);
+    if (answer == GATE_ADMITTED) {
+        return true;
+    }
+    const char *action[] = {answer == GATE_REFUSED ? "refused" : "put_out"};
+    metric_add(worker->metrics, SIDECAR_METRIC_HANDSHAKES_LIMITED_TOTAL, action, 1);
+    if (log_limit_pass(&limit, &suppressed)) {
+        char text[STREAM_ADDRESS_TEXT_BYTES];
+        stream_address_text(remote, text);
+        log_warn(LOG_INBOUND, "handshakes_limited", LOG_STR("action", action[0]),
+                 LOG_STR("remote", text), LOG_U64("under_way", worker->gate.count),
+                 LOG_U64("suppressed", suppressed));
+    }
+    return answer != GATE_REFUSED;
 }
 
 void worker_cut_all(struct worker *worker, const char *reason)

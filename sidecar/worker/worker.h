@@ -16,6 +16,7 @@
 #include "loop/resolver.h"
 #include "metrics/metrics.h"
 #include "tls/tls.h"
+#include "worker/gate.h"
 #include "worker/snapshot.h"
 
 #define WORKER_SWEEP_MS 1000 // how often live connections are looked at for dates
@@ -30,6 +31,8 @@ struct worker {
     struct tls_context *tunnel_tls; // both roles, ALPN remora/1; NULL before the first identity
     struct tls_context *edge_tls;   // server without preface; NULL without identity or edges
     struct tls_pace *pace;          // of its handshakes; owned
+    struct gate gate;               // of strangers' handshakes
+    size_t worker_count;            // that share the sidecar's limits; 1 unless told
     struct list connections;        // struct connection, oldest first
     size_t connection_count;        // of connections
     struct list waiting;            // struct outbound: until the first view
@@ -50,5 +53,8 @@ void worker_deinit(struct worker *worker);
 // connections anew and lets waiting ones go on. When contexts cannot be made the old ones are
 // dropped: no context means that handshakes are refused (fail closed).
 void worker_adopt(struct worker *worker, struct snapshot *snapshot);
+// Room for the handshake of a stranger from `remote`, by the worker's share of the configured
+// limits; counts who is refused or put out for it.
+bool worker_admits(struct worker *worker, const struct stream_address *remote);
 // Ends every connection now.
 void worker_cut_all(struct worker *worker, const char *reason);

@@ -135,6 +135,7 @@ static enum rm_err thread_on_init(void *context, struct loop *loop)
     size_t index = (size_t)(thread - thread->workers->threads);
     RM_TRY(worker_init(&thread->worker, index, loop, metrics, thread->first,
                        thread->workers->ticket_keys, &thread->error));
+    thread->worker.worker_count = thread->workers->count;
     thread->listeners = listeners_new(&thread->worker);
     if (thread->listeners == NULL) {
         worker_deinit(&thread->worker);

@@ -92,31 +92,130 @@ static void own_zone_comes_first(void **state)
     assert_int_equal(drawn(scene, question), 7);
 }
 
+static struct endpoint_use begun(const struct scene *scene, const char *address)
+{
+    struct endpoint_use use = {0};
+    endpoint_begin(&use, endpoint_state_get(scene->states, address));
+    return use;
+}
+
+static void fail_at(const struct scene *scene, const char *address, uint64_t now_ms)
+{
+    struct endpoint_use use = begun(scene, address);
+    endpoint_note_failure(&use, now_ms);
+    endpoint_end(&use);
+    assert_int_equal(endpoint_state_get(scene->states, address)->open_count, 0);
+}
+
 static void failed_endpoint_is_set_aside_for_a_while(void **state)
 {
     struct scene *scene = *state;
-    endpoint_note_failure(endpoint_state_get(scene->states, C), 1000);
+    fail_at(scene, C, 1000);
     struct endpoint_question question = question_of(scene, 0);
     question.zone = "west";
     assert_int_equal(drawn(scene, question), 3); // rather another zone
     question.now_ms = 1000 + ENDPOINT_EJECT_MIN_MS;
     assert_int_equal(drawn(scene, question), 4); // time is up
-    endpoint_note_failure(endpoint_state_get(scene->states, C), 1000);
-    assert_int_equal(drawn(scene, question), 3); // the second time takes longer
-    endpoint_note_success(endpoint_state_get(scene->states, C));
+    fail_at(scene, C, question.now_ms);
+    question.now_ms += 2 * ENDPOINT_EJECT_MIN_MS - 1;
+    assert_int_equal(drawn(scene, question), 3); // the second time takes twice as long
+    question.now_ms += 1;
     assert_int_equal(drawn(scene, question), 4);
+}
+
+// One connection finds out; the others come when it has.
+static void endpoint_that_was_set_aside_is_probed_by_one(void **state)
+{
+    struct scene *scene = *state;
+    struct endpoint_question question = question_of(scene, 0);
+    question.zone = "west";
+    fail_at(scene, C, 1000);
+    question.now_ms = 1000 + ENDPOINT_EJECT_MIN_MS;
+    assert_int_equal(drawn(scene, question), 4);
+    struct endpoint_use probe = begun(scene, C);
+    assert_true(probe.is_probe);
+    assert_int_equal(drawn(scene, question), 3);
+    question.now_ms += 60000; // however long it takes
+    assert_int_equal(drawn(scene, question), 3);
+    struct endpoint_use other = begun(scene, C); // had no choice
+    assert_false(other.is_probe);
+    endpoint_end(&other);
+    assert_int_equal(drawn(scene, question), 3);
+    endpoint_note_success(&probe);
+    assert_int_equal(drawn(scene, question), 4);
+    endpoint_end(&probe);
+    assert_int_equal(drawn(scene, question), 4);
+}
+
+// A probe whose application went away says nothing: the next connection probes.
+static void probe_without_an_outcome_is_repeated(void **state)
+{
+    struct scene *scene = *state;
+    struct endpoint_question question = question_of(scene, 0);
+    question.zone = "west";
+    fail_at(scene, C, 1000);
+    question.now_ms = 1000 + ENDPOINT_EJECT_MIN_MS;
+    struct endpoint_use probe = begun(scene, C);
+    endpoint_end(&probe);
+    assert_int_equal(drawn(scene, question), 4);
+    probe = begun(scene, C);
+    assert_true(probe.is_probe);
+    endpoint_note_failure(&probe, question.now_ms);
+    assert_int_equal(drawn(scene, question), 3);
+    endpoint_end(&probe);
+}
+
+// A hundred that were under way when it failed are one failure, not a hundred in a row.
+static void crowd_of_failures_counts_once(void **state)
+{
+    struct scene *scene = *state;
+    struct endpoint_use crowd[100];
+    for (int i = 0; i < 100; i++) {
+        crowd[i] = begun(scene, C);
+    }
+    for (int i = 0; i < 100; i++) {
+        endpoint_note_failure(&crowd[i], 1000);
+        endpoint_end(&crowd[i]);
+    }
+    assert_int_equal(endpoint_state_get(scene->states, C)->ejected_until_ms,
+                     1000 + ENDPOINT_EJECT_MIN_MS);
+}
+
+// It is back, but its failures count as connections for some time.
+static void recent_failures_weigh(void **state)
+{
+    struct scene *scene = *state;
+    struct endpoint_question question = question_of(scene, 0);
+    fail_at(scene, A, 1000);
+    struct endpoint_use probe = begun(scene, A);
+    endpoint_note_success(&probe);
+    endpoint_end(&probe);
+    endpoint_state_get(scene->states, B)->open_count = ENDPOINT_FAILURE_COST - 1;
+    endpoint_state_get(scene->states, C)->open_count = ENDPOINT_FAILURE_COST - 1;
+    assert_int_equal(drawn(scene, question), 6);
+    question.now_ms = 1000 + ENDPOINT_FAILURE_HALF_MS;
+    assert_int_equal(drawn(scene, question), 7);
+    question.now_ms = UINT64_MAX;
+    assert_int_equal(drawn(scene, question), 7);
+    for (int i = 0; i < 100; i++) {
+        fail_at(scene, A, 1000);
+    }
+    assert_int_equal(endpoint_state_get(scene->states, A)->failure_cost, ENDPOINT_FAILURE_COST_MAX);
 }
 
 static void setting_aside_has_an_upper_bound(void **state)
 {
-    struct endpoint_state failing = {0};
-    (void)state;
+    struct scene *scene = *state;
+    struct endpoint_state *failing = endpoint_state_get(scene->states, A);
+    uint64_t now_ms = 500;
     for (int i = 0; i < 100; i++) {
-        endpoint_note_failure(&failing, 500);
-        assert_in_range(failing.ejected_until_ms, 500 + ENDPOINT_EJECT_MIN_MS,
-                        500 + ENDPOINT_EJECT_MAX_MS);
+        fail_at(scene, A, now_ms);
+        assert_in_range(failing->ejected_until_ms, now_ms + ENDPOINT_EJECT_MIN_MS,
+                        now_ms + ENDPOINT_EJECT_MAX_MS);
+        now_ms = failing->ejected_until_ms;
     }
-    assert_int_equal(failing.ejected_until_ms, 500 + ENDPOINT_EJECT_MAX_MS);
+    fail_at(scene, A, now_ms);
+    assert_int_equal(failing->ejected_until_ms, now_ms + ENDPOINT_EJECT_MAX_MS);
 }
 
 static void when_all_are_set_aside_one_is_probed(void **state)
@@ -126,6 +225,15 @@ static void when_all_are_set_aside_one_is_probed(void **state)
     endpoint_state_get(scene->states, B)->ejected_until_ms = 5000;
     endpoint_state_get(scene->states, C)->ejected_until_ms = 7000;
     // Of two, the one that returns first: the last of all is never probed.
+    assert_int_equal(drawn(scene, question_of(scene, 0)), 6);
+    // Rather than meet where a probe is under way.
+    endpoint_state_get(scene->states, B)->is_probed = true;
+    assert_int_equal(drawn(scene, question_of(scene, 0)), 5);
+    // All are being probed: the lighter ones.
+    endpoint_state_get(scene->states, A)->is_probed = true;
+    endpoint_state_get(scene->states, C)->is_probed = true;
+    endpoint_state_get(scene->states, A)->open_count = 2;
+    endpoint_state_get(scene->states, C)->open_count = 1;
     assert_int_equal(drawn(scene, question_of(scene, 0)), 6);
 }
 
@@ -207,7 +315,14 @@ int main(void)
         cmocka_unit_test_setup_teardown(own_zone_comes_first, scene_setup, scene_teardown),
         cmocka_unit_test_setup_teardown(failed_endpoint_is_set_aside_for_a_while, scene_setup,
                                         scene_teardown),
-        cmocka_unit_test(setting_aside_has_an_upper_bound),
+        cmocka_unit_test_setup_teardown(endpoint_that_was_set_aside_is_probed_by_one, scene_setup,
+                                        scene_teardown),
+        cmocka_unit_test_setup_teardown(probe_without_an_outcome_is_repeated, scene_setup,
+                                        scene_teardown),
+        cmocka_unit_test_setup_teardown(crowd_of_failures_counts_once, scene_setup, scene_teardown),
+        cmocka_unit_test_setup_teardown(recent_failures_weigh, scene_setup, scene_teardown),
+        cmocka_unit_test_setup_teardown(setting_aside_has_an_upper_bound, scene_setup,
+                                        scene_teardown),
         cmocka_unit_test_setup_teardown(when_all_are_set_aside_one_is_probed, scene_setup,
                                         scene_teardown),
         cmocka_unit_test_setup_teardown(tried_ones_are_not_tried_again, scene_setup,
