@@ -10,6 +10,8 @@ set -euo pipefail
 dir=$1 out=$2 in=$3 backend=$4
 root=$(cd "$(dirname "$0")/../.." && pwd)
 sidecar=${REMORA_SIDECAR:-$root/build/release/sidecar/remora-sidecar}
+resumption=true
+[ "${RESUME:-1}" != 0 ] || resumption=false
 work=$(mktemp -d "$dir/remora-XXXXXX")
 chmod 600 "$dir/a.key" "$dir/b.key"
 identity() { # name
@@ -17,8 +19,8 @@ identity() { # name
         "$dir/$1-full.pem" "$dir/$1.key" "$dir/root.pem"
 }
 common() { # health and metrics sockets, so that no port is taken from the test
-    printf 'health: unix:%s/%s-health.sock\nmetrics: unix:%s/%s-metrics.sock\nworkers: 1\nlog: {access: errors, level: warn}\n' \
-        "$work" "$1" "$work" "$1"
+    printf 'health: unix:%s/%s-health.sock\nmetrics: unix:%s/%s-metrics.sock\nworkers: 1\nresumption: %s\nlog: {access: errors, level: warn}\n' \
+        "$work" "$1" "$work" "$1" "$resumption"
 }
 {
     identity a
