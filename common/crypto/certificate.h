@@ -96,6 +96,14 @@ RM_NODISCARD enum rm_err pem_append(struct buffer *out, const char *label, const
 RM_NODISCARD enum rm_err chain_examine(const struct der *certificates, size_t count,
                                        const struct trust_snapshot *trust, struct certificate *leaf,
                                        struct chain_facts *facts, const char **why);
+// The same for chains that may come again: a link that `cache` (may be NULL) knows to be good is
+// not verified anew; everything else is judged each time. See crypto/link_cache.h.
+struct link_cache;
+RM_NODISCARD enum rm_err chain_examine_again(struct link_cache *cache,
+                                             const struct der *certificates, size_t count,
+                                             const struct trust_snapshot *trust,
+                                             struct certificate *leaf, struct chain_facts *facts,
+                                             const char **why);
 
 // Verifies that `der` was signed by the key of `issuer_der`, and nothing else. RM_OK only for a
 // good signature. Errors: RM_ERR_UNTRUSTED (wrong signature), RM_ERR_UNSUPPORTED (kind of signature

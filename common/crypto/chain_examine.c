@@ -13,6 +13,7 @@
 #include "crypto/certificate_internal.h"
 #include "crypto/constraints_internal.h"
 #include "crypto/crypto.h"
+#include "crypto/link_cache.h"
 #include "identity/spiffe.h"
 
 // A hostile chain with issuers of equal names can make us try every pair; an honest one needs one
@@ -43,9 +44,11 @@ struct chain_walk {
     struct x509 root;                    // while is_root_open
     bool is_root_open;                   // root is to be closed
     const struct trust_root *anchor;     // where the path ends; borrowed; NULL until found
-    unsigned int signatures_left;        // of CHAIN_MAX_SIGNATURES
-    const char *why;                     // what failed last; static
-    enum rm_err result;                  // RM_ERR_NO_MEMORY sticks
+    struct link_cache *cache;            // of links known to be good; borrowed; may be NULL
+    uint8_t links[CHAIN_MAX_CERTIFICATES][SHA256_BYTES]; // of the path, leaf first; with a cache
+    unsigned int signatures_left;                        // of CHAIN_MAX_SIGNATURES
+    const char *why;                                     // what failed last; static
+    enum rm_err result;                                  // RM_ERR_NO_MEMORY sticks
 };
 
 static bool walk_fails(struct chain_walk *walk, const char *why)
@@ -104,6 +107,21 @@ static bool may_sign(struct chain_walk *walk, const struct x509 *issuer, bool is
     return true;
 }
 
+static bool walk_knows_link(struct chain_walk *walk, const struct x509 *child,
+                            const struct x509 *issuer)
+{
+    if (walk->cache == NULL) {
+        return false;
+    }
+    uint8_t *link = walk->links[walk->path_length - 1];
+    link_cache_name(&child->pieces.whole, &issuer->pieces.spki, link);
+    bool is_known = link_cache_has(walk->cache, link);
+    walk->cache->found_count += is_known ? 1 : 0;
+    walk->cache->verified_count += is_known ? 0 : 1;
+    return is_known;
+}
+
+// Whether `issuer` signed the certificate at the top of the path.
 static bool has_signed(struct chain_walk *walk, const struct x509 *child, const struct x509 *issuer,
                        const char *why_wrong)
 {
@@ -111,6 +129,9 @@ static bool has_signed(struct chain_walk *walk, const struct x509 *child, const 
         return walk_fails(walk, WHY_TOO_MANY_TRIES);
     }
     walk->signatures_left--;
+    if (walk_knows_link(walk, child, issuer)) {
+        return true;
+    }
     enum rm_err result = x509_verify_signature(&child->pieces, &issuer->pieces);
     walk_note(walk, result);
     if (result != RM_OK) {
@@ -267,6 +288,13 @@ static void facts_of_path(const struct chain_walk *walk, struct chain_facts *fac
     facts->is_anchored = true;
 }
 
+static void remember_links(const struct chain_walk *walk)
+{
+    for (size_t i = 0; walk->cache != NULL && i < walk->path_length; i++) {
+        link_cache_add(walk->cache, walk->links[i]);
+    }
+}
+
 // The trust domain whose roots count, or NULL with the reason.
 static const struct trust_domain *leaf_domain(const struct certificate *leaf,
                                               const struct trust_snapshot *trust, const char **why)
@@ -328,6 +356,7 @@ static enum rm_err walk_run(struct chain_walk *walk, const struct trust_snapshot
     }
     if (walk_extend(walk)) {
         facts_of_path(walk, facts);
+        remember_links(walk);
     }
     *why = facts->is_anchored ? NULL : walk->why;
     return walk->result;
@@ -336,6 +365,14 @@ static enum rm_err walk_run(struct chain_walk *walk, const struct trust_snapshot
 enum rm_err chain_examine(const struct der *certificates, size_t count,
                           const struct trust_snapshot *trust, struct certificate *leaf,
                           struct chain_facts *facts, const char **why)
+{
+    return chain_examine_again(NULL, certificates, count, trust, leaf, facts, why);
+}
+
+enum rm_err chain_examine_again(struct link_cache *cache, const struct der *certificates,
+                                size_t count, const struct trust_snapshot *trust,
+                                struct certificate *leaf, struct chain_facts *facts,
+                                const char **why)
 {
     *leaf = (struct certificate){0};
     *facts = (struct chain_facts){0};
@@ -349,6 +386,7 @@ enum rm_err chain_examine(const struct der *certificates, size_t count,
     }
     walk->sent = certificates;
     walk->sent_count = count;
+    walk->cache = cache;
     walk->path_length = 1;
     walk->signatures_left = CHAIN_MAX_SIGNATURES;
     walk->why = WHY_NO_ANCHOR;

@@ -4,6 +4,7 @@
 
 #include "base/alloc.h"
 #include "base/log.h"
+#include "crypto/link_cache.h"
 #include "identity/spiffe.h"
 #include "tls/tls_internal.h"
 
@@ -232,6 +233,10 @@ static enum rm_err context_fill_spiffe(struct tls_context *context,
     context->is_certificate_required = profile->is_client_certificate_required;
     context->is_sni_strict = profile->is_sni_strict;
     RM_TRY(context_use_tickets(context, profile->ticket_keys, error));
+    context->links = link_cache_new();
+    if (context->links == NULL) {
+        return rm_error_set(error, RM_ERR_NO_MEMORY, "out of memory");
+    }
     RM_TRY(context_copy_alpn(context, profile->alpn, profile->alpn_count, error));
     RM_TRY(context_copy_names(context, profile->own_names, profile->own_name_count, error));
     RM_TRY(context_make_library(context, false, error));
@@ -357,5 +362,6 @@ void tls_context_unref(struct tls_context *context)
         rm_free(context->own_names[i]);
     }
     rm_free(context->own_names);
+    rm_free(context->links);
     rm_free(context);
 }

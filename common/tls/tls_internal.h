@@ -76,6 +76,7 @@ struct tls_context {
     struct tls_identity *identity;        // owned reference; may be NULL
     struct trust_snapshot *trust;         // owned reference; NULL when pinned
     struct tls_pins *pins;                // owned; NULL unless pinned
+    struct link_cache *links;             // owned: of the peers' chains; NULL when pinned
     char *alpn[TLS_ALPN_MAX];             // owned
     size_t alpn_count;                    // of alpn
     char **own_names;                     // owned; strict SNI
@@ -294,6 +295,7 @@ int tls_verify_pinned(int is_verified, WOLFSSL_X509_STORE_CTX *store);
 struct tls_examination {
     struct der certificates[CHAIN_MAX_CERTIFICATES]; // as sent; borrowed
     size_t count;                                    // of certificates
+    struct link_cache *links;                        // borrowed; NULL: verifies everything
     enum rm_err result;                              // RM_OK when the leaf could be read
     const char *why;                                 // why it is not anchored; static; may be NULL
     struct certificate leaf;                         // valid when result is RM_OK

@@ -30,8 +30,9 @@ void tls_examination_judge(struct tls_examination *examination, const struct tru
                            bool peer_is_client, const char *const *expected_ids,
                            size_t expected_count)
 {
-    examination->result = chain_examine(examination->certificates, examination->count, trust,
-                                        &examination->leaf, &examination->facts, &examination->why);
+    examination->result =
+        chain_examine_again(examination->links, examination->certificates, examination->count,
+                            trust, &examination->leaf, &examination->facts, &examination->why);
     if (examination->result != RM_OK) {
         return;
     }
@@ -80,6 +81,7 @@ int tls_verify_spiffe(int is_verified, WOLFSSL_X509_STORE_CTX *store)
         return verify_nobody(session, is_verified);
     }
     const struct tls_handshake *handshake = session->handshake;
+    examination.links = session->context->links;
     tls_examination_judge(&examination, session->context->trust, session->is_server,
                           (const char *const *)handshake->expected_ids, handshake->expected_count);
     bool is_good = is_verified == 1 && store->error == 0 && examination.result == RM_OK &&
