@@ -98,7 +98,8 @@ static void on_health_accept(void *context, struct stream *stream)
 
 enum rm_err app_listen_health(struct app *app, struct rm_error *error)
 {
-    const struct listener_options options = {.address = app->config->health_address};
+    const struct listener_options options = {.address = app->config->health_address,
+                                             .has_reserve = true};
     app->health = http1_server_new(app->loop, app_on_health_request, app);
     if (app->health == NULL) {
         return rm_error_set(error, RM_ERR_NO_MEMORY, "out of memory");
@@ -122,6 +123,7 @@ enum rm_err app_listen(struct app *app, struct rm_error *error)
         .unix_mode = has_group ? 0660 : 0600,
         .unix_uid = -1,
         .unix_gid = has_group ? (int)config->admin_gid : -1,
+        .has_reserve = true,
     };
     const struct listener_options network = {.address = config->listen_address};
     RM_TRY(listener_open(app->loop, &admin, on_admin_accept, app, &app->admin_listener, error));

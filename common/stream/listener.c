@@ -12,6 +12,7 @@
 #include "base/alloc.h"
 #include "base/log.h"
 #include "base/machine.h"
+#include "stream/descriptors.h"
 #include "stream/listener_internal.h"
 #include "stream/socket_internal.h"
 
@@ -44,7 +45,7 @@ struct listener {
     void *context;                      // for both
     struct timer retry;                 // ends EXHAUSTED
     struct deferred step;               // DRAINING: accepts the rest; CLOSED: frees
-    bool is_shortage_told;              // one log line until a connection is accepted again
+    bool has_reserve;                   // as in the options
 };
 
 // What one attempt to accept came to.
@@ -78,20 +79,20 @@ static enum accept_result listener_accept(struct listener *listener)
     if (socket_stream_adopt(listener->loop, descriptor, &remote, &stream) != RM_OK) {
         return ACCEPT_SHORTAGE;
     }
-    listener->is_shortage_told = false;
+    // This one can be served; it must be the last.
+    bool is_last = descriptors_are_scarce(descriptor, listener->has_reserve);
     listener->on_accept(listener->context, stream);
-    return ACCEPT_ONE;
+    return is_last ? ACCEPT_SHORTAGE : ACCEPT_ONE;
 }
 
 static void listener_exhaust(struct listener *listener)
 {
-    if (!listener->is_shortage_told) {
-        listener->is_shortage_told = true;
+    if (descriptors_note_shortage(loop_now_ms(listener->loop))) {
         char text[STREAM_ADDRESS_TEXT_BYTES];
         stream_address_text(&listener->socket.address, text);
         log_warn(LOG_LOOP, "listener_out_of_resources", LOG_STR("listener", text),
-                 LOG_STR("hint", "no descriptor or memory left for another connection: raise the "
-                                 "descriptor limit (ulimit -n, LimitNOFILE=)"));
+                 LOG_STR("hint", "no descriptor or memory to spare for another connection: raise "
+                                 "the descriptor limit (ulimit -n, LimitNOFILE=)"));
     }
     // Without the timer there is nothing that would end the pause: stay, and be called again.
     if (timer_start(&listener->retry, SOCKET_ACCEPT_RETRY_MS) == RM_OK) {
@@ -121,7 +122,9 @@ static void listener_on_ready(void *context, unsigned events, enum rm_err error)
     (void)events;
     (void)error; // accept4() tells
     struct listener *listener = context;
-    if (listener_accept_some(listener, LISTENER_LISTENING) == ACCEPT_SHORTAGE) {
+    // Whoever was given the last connection may have paused or closed the listener.
+    if (listener_accept_some(listener, LISTENER_LISTENING) == ACCEPT_SHORTAGE &&
+        sm_is(&listener->sm, LISTENER_LISTENING)) {
         listener_exhaust(listener);
     }
 }
@@ -129,6 +132,11 @@ static void listener_on_ready(void *context, unsigned events, enum rm_err error)
 static void listener_on_retry(void *context)
 {
     struct listener *listener = context;
+    if (descriptors_would_be_scarce(listener->socket.descriptor, listener->has_reserve) &&
+        timer_start(&listener->retry, SOCKET_ACCEPT_RETRY_MS) == RM_OK) {
+        (void)descriptors_note_shortage(loop_now_ms(listener->loop)); // it goes on
+        return;
+    }
     sm_move(&listener->sm, LISTENER_LISTENING);
     watch_set(listener->watch, WATCH_READ);
 }
@@ -157,6 +165,9 @@ static void listener_on_step(void *context)
         return;
     }
     enum accept_result result = listener_accept_some(listener, LISTENER_DRAINING);
+    if (sm_is(&listener->sm, LISTENER_CLOSED)) {
+        return; // by whoever got a connection
+    }
     if (result == ACCEPT_EMPTY || result == ACCEPT_SHORTAGE) {
         listener_release(listener);
     } else if (sm_is(&listener->sm, LISTENER_DRAINING)) {
@@ -186,6 +197,7 @@ enum rm_err listener_open(struct loop *loop, const struct listener_options *opti
             LISTENER_LISTENING);
     listener->loop = loop;
     listener->on_accept = on_accept;
+    listener->has_reserve = options->has_reserve;
     listener->on_shortage = options->on_shortage;
     listener->context = context;
     timer_init(&listener->retry, loop, listener_on_retry, listener);

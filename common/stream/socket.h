@@ -47,8 +47,9 @@ struct listener_options {
     int unix_mode;                 // permissions of a Unix socket, e.g. 0600
     int unix_uid;                  // its owner, -1: ours
     int unix_gid;                  // its group, -1: ours
-    void (*on_shortage)(
-        void *context); // each time it pauses by itself; on_accept's context; or NULL
+    bool has_reserve;              // may use descriptors that others must leave: health, admin
+    // Each time it pauses by itself; on_accept's context; or NULL.
+    void (*on_shortage)(void *context);
 };
 // Listens. An existing Unix socket that nobody answers on is replaced; one that answers is
 // RM_ERR_ADDRESS_IN_USE. Errors: RM_ERR_ADDRESS_IN_USE, RM_ERR_PERMISSION ... with a sentence that
@@ -57,8 +58,9 @@ RM_NODISCARD enum rm_err listener_open(struct loop *loop, const struct listener_
                                        listener_fn on_accept, void *context, struct listener **out,
                                        struct rm_error *error);
 const struct stream_address *listener_address(const struct listener *listener);
-// Stops accepting without closing; resumes. When descriptors or memory run out, the listener pauses
-// by itself (one log line) and tries again after SOCKET_ACCEPT_RETRY_MS.
+// Stops accepting without closing; resumes. When descriptors (descriptors.h) or memory run short,
+// the listener pauses by itself and looks again after SOCKET_ACCEPT_RETRY_MS. One log line for all
+// listeners of the process, until there was no shortage for DESCRIPTORS_QUIET_MS.
 void listener_pause(struct listener *listener);
 void listener_resume(struct listener *listener);
 // Queued connections are accepted and handed over first, from the loop, when `drain` is set;

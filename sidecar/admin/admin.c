@@ -83,8 +83,11 @@ static enum rm_err door_prepare(struct admin *admin, struct door *door,
                                 const struct stream_address *address, listener_fn on_accept,
                                 struct rm_error *error)
 {
-    struct listener_options options = {
-        .address = *address, .unix_mode = 0600, .unix_uid = -1, .unix_gid = -1};
+    struct listener_options options = {.address = *address,
+                                       .unix_mode = 0600,
+                                       .unix_uid = -1,
+                                       .unix_gid = -1,
+                                       .has_reserve = true};
     if (door->listener != NULL && socket_address_equal(&door->address, address)) {
         return RM_OK;
     }

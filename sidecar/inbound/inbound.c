@@ -247,7 +247,9 @@ static void connect_target(struct inbound *inbound)
                                         inbound, &inbound->connecting);
     if (result != RM_OK) {
         refuse(inbound, TUNNEL_UNREACHABLE, "application_unreachable", rm_err_text(result));
+        return;
     }
+    connection_pledge(&inbound->base, false);
 }
 
 // Service and port must both be declared here; which one is wrong is nobody else's business.

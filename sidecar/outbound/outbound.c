@@ -68,6 +68,7 @@ static void drop_attempt(struct outbound *outbound)
         stream_close(outbound->tunnel, STREAM_CLOSE_ABORT, NULL, NULL);
         outbound->tunnel = NULL;
     }
+    connection_pledge(&outbound->base, true);
     lane_leave(outbound->base.worker->loop, &outbound->lane);
     endpoint_end(&outbound->endpoint);
     rm_free(outbound->reply);

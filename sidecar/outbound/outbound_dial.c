@@ -36,7 +36,9 @@ static void connect_now(struct outbound *outbound)
                                         outbound_on_dialled, outbound, &outbound->connecting);
     if (result != RM_OK) {
         outbound_attempt_failed(outbound, rm_err_name(result), rm_err_text(result));
+        return;
     }
+    connection_pledge(&outbound->base, false);
 }
 
 void outbound_on_lane_turn(void *context)

@@ -10,6 +10,7 @@
 #include "identity/spiffe.h"
 #include "identity/verdict.h"
 #include "metrics_catalogue.h"
+#include "stream/descriptors.h"
 
 static const char *direction_name(enum connection_direction direction)
 {
@@ -32,11 +33,20 @@ void connection_begin(struct connection *connection, struct worker *worker,
     connection->started_ms = loop_now_ms(worker->loop);
     connection->result = "ok";
     list_append(&worker->connections, &connection->node);
+    connection_pledge(connection, true);
     worker->connection_count++;
     const char *labels[] = {direction_name(direction)};
     metric_gauge_add(worker->metrics, SIDECAR_METRIC_CONNECTIONS_OPEN, labels, 1);
     if (!timer_is_active(&worker->sweep) && timer_start(&worker->sweep, WORKER_SWEEP_MS) != RM_OK) {
         log_error(LOG_MAIN, "sweep_not_started", LOG_ERR(RM_ERR_NO_MEMORY));
+    }
+}
+
+void connection_pledge(struct connection *connection, bool needs_another)
+{
+    if (connection->is_pledged != needs_another) {
+        connection->is_pledged = needs_another;
+        descriptors_pledge(needs_another ? 1 : -1);
     }
 }
 
@@ -177,6 +187,7 @@ static void count_end(const struct connection *connection)
 void connection_end(struct connection *connection)
 {
     struct worker *worker = connection->worker;
+    connection_pledge(connection, false);
     write_access_log(connection);
     count_end(connection);
     list_remove(&connection->node);

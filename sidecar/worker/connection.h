@@ -37,12 +37,15 @@ struct connection {
     const char *(*judge)(struct connection *connection);
     // Ends it on the mesh's behalf. May free the connection.
     void (*cut)(struct connection *connection, const char *reason);
+    bool is_pledged;     // it will need a second descriptor
     bool is_established; // both ends said yes; judged from now on
 };
 
 // Enters the list of the living; the id is drawn by whoever begins (outbound, edge).
 void connection_begin(struct connection *connection, struct worker *worker,
                       enum connection_direction direction);
+// It holds one descriptor and will need another one (from its begin on), or has what it needs.
+void connection_pledge(struct connection *connection, bool needs_another);
 // Keeps who the peer is and the facts of the handshake.
 void connection_note_tls(struct connection *connection, const struct stream *tls);
 // Both failed and well-ended connections: the first result stands.

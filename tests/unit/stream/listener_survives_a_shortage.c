@@ -10,6 +10,9 @@
 #include "base/log.h"
 #include "listening.h"
 
+#include "../loop/clock_ahead.h"
+#include "stream/descriptors.h"
+
 int __real_accept4(int descriptor, struct sockaddr *address, socklen_t *length, int flags);
 int __wrap_accept4(int descriptor, struct sockaddr *address, socklen_t *length, int flags);
 
@@ -58,6 +61,7 @@ static void the_queue_waits_with_one_line_in_the_log(void **state)
         shortage = errors[i];
         short_calls = 3;
         log_lines = 0;
+        clock_ahead_ms += DESCRIPTORS_QUIET_MS; // the last shortage is old
         log_redirect(on_log, NULL);
         loop_finish(listening.loop);
         log_redirect(NULL, NULL);
@@ -69,6 +73,27 @@ static void the_queue_waits_with_one_line_in_the_log(void **state)
         assert_non_null(strstr(log_line, "ulimit"));
         close(client);
     }
+}
+
+// Whoever runs into the same shortage soon after, says nothing more.
+static void all_listeners_share_the_line(void **state)
+{
+    (void)state;
+    log_lines = 0;
+    clock_ahead_ms += DESCRIPTORS_QUIET_MS;
+    log_redirect(on_log, NULL);
+    for (int i = 0; i < 3; i++) {
+        struct listening listening;
+        listening_open(&listening, "127.0.0.1:0");
+        listening.close_after = 1;
+        int client = client_connect(&listening.at);
+        shortage = EMFILE;
+        short_calls = 1;
+        loop_finish(listening.loop);
+        close(client);
+    }
+    log_redirect(NULL, NULL);
+    assert_int_equal(log_lines, 1);
 }
 
 struct closer {
@@ -169,6 +194,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_queue_waits_with_one_line_in_the_log),
+        cmocka_unit_test(all_listeners_share_the_line),
         cmocka_unit_test(an_exhausted_listener_can_be_closed_paused_and_resumed),
         cmocka_unit_test(without_memory_for_a_stream_the_next_one_is_tried),
         cmocka_unit_test(without_memory_a_listener_is_not_opened),
