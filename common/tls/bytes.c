@@ -66,7 +66,7 @@ static void input_note_cancel(struct tls_session *session)
     }
 }
 
-static void input_keep_first(struct tls_session *session, const uint8_t *bytes, size_t length)
+void tls_bytes_keep_first(struct tls_session *session, const uint8_t *bytes, size_t length)
 {
     struct tls_handshake *handshake = session->handshake;
     if (handshake != NULL && handshake->first_length < TLS_FIRST_BYTES) {
@@ -93,7 +93,7 @@ static int input_refill(struct tls_session *session)
     enum rm_err result = stream_read(session->lower, session->input, CHUNK_BYTES, &length);
     if (result == RM_OK) {
         session->input_end = length;
-        input_keep_first(session, session->input, length);
+        tls_bytes_keep_first(session, session->input, length);
         return 0;
     }
     tls_bytes_drop_input(session);

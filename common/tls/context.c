@@ -61,6 +61,24 @@ static enum rm_err context_copy_names(struct tls_context *context, const char *c
                : rm_error_set(error, RM_ERR_NO_MEMORY, "out of memory");
 }
 
+static enum rm_err context_take_siblings(struct tls_context *context,
+                                         struct tls_context *const *siblings, size_t count,
+                                         struct rm_error *error)
+{
+    if (count == 0) {
+        return RM_OK;
+    }
+    context->siblings = rm_calloc(count, sizeof(*context->siblings));
+    if (context->siblings == NULL) {
+        return rm_error_set(error, RM_ERR_NO_MEMORY, "out of memory");
+    }
+    for (size_t i = 0; i < count; i++) {
+        context->siblings[i] = tls_context_ref(siblings[i]);
+    }
+    context->sibling_count = count;
+    return RM_OK;
+}
+
 // --- wolfSSL's part ------------------------------------------------------------------------------
 
 static enum rm_err context_load_identity(WOLFSSL_CTX *library, const struct tls_identity *identity,
@@ -239,6 +257,7 @@ static enum rm_err context_fill_spiffe(struct tls_context *context,
     }
     RM_TRY(context_copy_alpn(context, profile->alpn, profile->alpn_count, error));
     RM_TRY(context_copy_names(context, profile->own_names, profile->own_name_count, error));
+    RM_TRY(context_take_siblings(context, profile->siblings, profile->sibling_count, error));
     RM_TRY(context_make_library(context, false, error));
     return context->identity == NULL ? RM_OK : context_make_library(context, true, error);
 }

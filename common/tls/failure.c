@@ -72,7 +72,9 @@ void tls_failure_set(struct tls_session *session, enum tls_fault fault, const ch
 static void failure_note_alerts(struct tls_session *session, struct tls_failure *failure)
 {
     WOLFSSL_ALERT_HISTORY history = {.last_rx = {.code = -1}, .last_tx = {.code = -1}};
-    (void)wolfSSL_get_alert_history(session->ssl, &history);
+    if (session->ssl != NULL) {
+        (void)wolfSSL_get_alert_history(session->ssl, &history);
+    }
     failure->alert_received = history.last_rx.code > 0 ? (uint8_t)history.last_rx.code : 0;
     failure->alert_sent = history.last_tx.code > 0 ? (uint8_t)history.last_tx.code : 0;
 }

@@ -26,6 +26,8 @@ static void handshake_fill_facts(struct tls_session *session)
     facts->suite = handshake_suite(session->ssl);
     facts->group = tls_library_group(session->ssl);
     facts->is_server = session->is_server;
+    facts->local_id =
+        session->context->identity != NULL ? session->context->identity->spiffe_id : NULL;
     facts->handshake_ms =
         (uint32_t)(loop_now_ms(session->base.loop) - session->handshake->started_ms);
 }
@@ -130,9 +132,24 @@ static void handshake_forget_intermediates(const struct tls_session *session)
     (void)wolfSSL_CertManagerUnloadIntermediateCerts(wolfSSL_CTX_GetCertManager(library));
 }
 
+// Where several identities answer, the hello first chooses one. False: not yet, or it failed.
+static bool handshake_has_context(struct tls_session *session)
+{
+    if (session->ssl != NULL && buffer_length(&session->handshake->hello) == 0) {
+        return true;
+    }
+    enum rm_err result = tls_select_step(session);
+    if (result == RM_ERR_WOULD_BLOCK) {
+        tls_session_arm(session);
+    } else if (result != RM_OK) {
+        tls_handshake_fail(session, result);
+    }
+    return result == RM_OK;
+}
+
 void tls_handshake_step(struct tls_session *session)
 {
-    if (session->is_starved) {
+    if (session->is_starved || !handshake_has_context(session)) {
         return;
     }
     if (!tls_bytes_reserve(session)) {

@@ -74,10 +74,10 @@ enum rm_err tls_hello_prepare(struct tls_session *session,
 
 // --- The server's look at a ClientHello ----------------------------------------------------------
 
-static bool hello_sni_is_ours(const struct tls_context *context, const char *sni)
+bool tls_context_knows(const struct tls_context *context, const char *name)
 {
     for (size_t i = 0; i < context->own_name_count; i++) {
-        if (strcasecmp(context->own_names[i], sni) == 0) {
+        if (strcasecmp(context->own_names[i], name) == 0) {
             return true;
         }
     }
@@ -109,7 +109,7 @@ static bool hello_check_sni(struct tls_session *session, int *alert)
         *alert = ALERT_MISSING_EXTENSION;
         return false;
     }
-    if (length >= sizeof(session->facts.sni) || !hello_sni_is_ours(context, session->facts.sni)) {
+    if (length >= sizeof(session->facts.sni) || !tls_context_knows(context, session->facts.sni)) {
         tls_failure_set(session, TLS_FAULT_SNI_UNKNOWN, "wanted %s%s, found %.100s",
                         context->own_name_count > 0 ? context->own_names[0] : "a name of ours",
                         context->own_name_count > 1 ? " or another name of ours" : "",

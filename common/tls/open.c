@@ -43,8 +43,8 @@ static enum rm_err session_copy_expected(struct tls_session *session,
     return RM_OK;
 }
 
-static enum rm_err session_prepare_library(struct tls_session *session,
-                                           const struct tls_session_options *options)
+enum rm_err tls_session_begin_library(struct tls_session *session,
+                                      const struct tls_session_options *options)
 {
     WOLFSSL_CTX *library = session->is_server ? session->context->server : session->context->client;
     if (library == NULL) {
@@ -79,7 +79,11 @@ static enum rm_err session_prepare(struct tls_session *session,
     session->handshake->ready_context = context;
     session->handshake->started_ms = loop_now_ms(session->base.loop);
     RM_TRY(session_copy_expected(session, options));
-    RM_TRY(session_prepare_library(session, options));
+    buffer_init(&handshake->hello, TLS_HELLO_MAX_BYTES);
+    // Where several identities answer, the hello chooses one of them first.
+    if (!session->is_server || session->context->sibling_count == 0) {
+        RM_TRY(tls_session_begin_library(session, options));
+    }
     return timer_start(&session->timer,
                        options->timeout_ms == 0 ? TLS_HANDSHAKE_TIMEOUT_MS : options->timeout_ms);
 }

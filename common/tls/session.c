@@ -260,6 +260,7 @@ void tls_handshake_free(struct tls_handshake *handshake)
     }
     list_remove(&handshake->paced);
     rm_free(handshake->expected_ids);
+    buffer_deinit(&handshake->hello);
     peer_unref(handshake->offered_peer);
     rm_free(handshake);
 }

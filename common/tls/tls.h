@@ -100,6 +100,7 @@ struct tls_facts {
     bool is_resumed;            // ticket is TLS_TICKET_RESUMED
     enum tls_ticket_use ticket; // what became of it
     bool is_server;             // our role
+    const char *local_id;       // SPIFFE ID that we showed; NULL: none
     uint32_t handshake_ms;      // from start to finish
 };
 
@@ -170,6 +171,10 @@ struct tls_spiffe_profile {
     bool is_sni_strict;           // server: absent or unknown SNI is refused
     const char *const *own_names; // server, when strict: SNI values that are ours; copied
     size_t own_name_count;
+    // Server: other identities behind the same port, each answering for its own names; without
+    // siblings of their own; referenced. A hello that names none of them is met by this context.
+    struct tls_context *const *siblings;
+    size_t sibling_count;
     struct tls_ticket_keys *ticket_keys; // resumption in both roles; referenced; NULL: none
 };
 

@@ -10,6 +10,7 @@
 //   pace.c       how many steps a turn of the loop makes
 //   bytes.c      the byte path
 //   hello.c      SNI and ALPN
+//   select.c     which context answers a hello, where there are several
 //   ticket.c     a server's tickets: what is in them, which are believed
 //   ticket_keys.c  their keys
 //   resume.c     a client's sessions, kept per other end
@@ -31,6 +32,7 @@
 #include <wolfssl/wolfcrypt/asn_public.h>
 #include <wolfssl/wolfcrypt/error-crypt.h>
 
+#include "base/buffer.h"
 #include "base/list.h"
 #include "base/machine.h"
 #include "base/map.h"
@@ -40,6 +42,7 @@
 #define TLS_RECORD_MAX_BYTES 16384   // RFC 8446 5.1: plaintext of one record
 #define TLS_RECORD_HEADER_BYTES 5    // RFC 8446 5.1
 #define TLS_RECORD_OVERHEAD_BYTES 22 // header, content type, tag: RFC 8446 5.2
+#define TLS_HELLO_MAX_BYTES (TLS_RECORD_HEADER_BYTES + TLS_RECORD_MAX_BYTES) // in one record
 // Room that application bytes leave free for what TLS itself must say: close_notify, alerts,
 // answers to key updates (27 bytes each). A peer that provokes more than this in one read floods
 // us.
@@ -71,16 +74,18 @@ struct tls_pins {
 };
 
 struct tls_context {
-    WOLFSSL_CTX *client;                  // owned
-    WOLFSSL_CTX *server;                  // owned; NULL without an identity
-    struct tls_identity *identity;        // owned reference; may be NULL
-    struct trust_snapshot *trust;         // owned reference; NULL when pinned
-    struct tls_pins *pins;                // owned; NULL unless pinned
-    struct link_cache *links;             // owned: of the peers' chains; NULL when pinned
-    char *alpn[TLS_ALPN_MAX];             // owned
-    size_t alpn_count;                    // of alpn
-    char **own_names;                     // owned; strict SNI
-    size_t own_name_count;                // of own_names
+    WOLFSSL_CTX *client;           // owned
+    WOLFSSL_CTX *server;           // owned; NULL without an identity
+    struct tls_identity *identity; // owned reference; may be NULL
+    struct trust_snapshot *trust;  // owned reference; NULL when pinned
+    struct tls_pins *pins;         // owned; NULL unless pinned
+    struct link_cache *links;      // owned: of the peers' chains; NULL when pinned
+    char *alpn[TLS_ALPN_MAX];      // owned
+    size_t alpn_count;             // of alpn
+    char **own_names;              // owned; strict SNI
+    size_t own_name_count;         // of own_names
+    struct tls_context **siblings; // owned references: answer for their own names at the same port
+    size_t sibling_count;          // of siblings
     struct tls_ticket_keys *ticket_keys;  // owned reference; NULL: no resumption
     uint8_t ticket_binding[SHA256_BYTES]; // what a ticket belongs to: our identity, this profile
     struct tls_resumables *resumables;    // owned; NULL: a client here never resumes
@@ -133,6 +138,7 @@ struct tls_handshake {
     size_t sent_length;             // bytes that wolfSSL gave to send
     char alpn_offered[64];          // what the client offered, for people; "" when unknown
     bool is_anonymous;              // the client showed no certificate, and may
+    struct buffer hello;            // server with siblings: what of the first record came
     struct tls_offer offer;         // server: what the ClientHello's tickets said
     struct peer *offered_peer;      // client: whose session is offered; owned; NULL: none
 };
@@ -223,6 +229,8 @@ enum rm_err tls_bytes_write(struct tls_session *session, const struct iovec *par
 void tls_bytes_flush(struct tls_session *session);
 // Makes sure there is memory for output; false: the session waits for a chunk.
 bool tls_bytes_reserve(struct tls_session *session);
+// Keeps the peer's very first bytes, to tell what it is if it is not TLS.
+void tls_bytes_keep_first(struct tls_session *session, const uint8_t *bytes, size_t length);
 void tls_bytes_drop_input(struct tls_session *session);
 void tls_bytes_drop_output(struct tls_session *session);
 bool tls_bytes_has_input(const struct tls_session *session);
@@ -234,6 +242,8 @@ void tls_bytes_look(struct tls_session *session);
 bool tls_bytes_is_open(const struct tls_session *session);
 
 // hello.c
+// True when `name` is one of the context's own.
+bool tls_context_knows(const struct tls_context *context, const char *name);
 // Per-session SNI and ALPN of a client; ALPN of a server.
 RM_NODISCARD enum rm_err tls_hello_prepare(struct tls_session *session,
                                            const struct tls_session_options *options);
@@ -242,6 +252,16 @@ int tls_hello_on_client(WOLFSSL *ssl, int *alert, void *context);
 // Both ends, after the handshake: fills alpn and sni of the facts; false when ALPN is required and
 // was not negotiated (session->failure says so).
 bool tls_hello_check(struct tls_session *session);
+
+// open.c
+// Makes wolfSSL's part of a session for session->context. Errors: RM_ERR_NO_MEMORY, RM_ERR_CONFIG.
+RM_NODISCARD enum rm_err tls_session_begin_library(struct tls_session *session,
+                                                   const struct tls_session_options *options);
+
+// select.c
+// RM_OK: wolfSSL may go on. RM_ERR_WOULD_BLOCK: the hello is incomplete, or there is no chunk.
+// Anything else: session->failure says why the handshake failed.
+RM_NODISCARD enum rm_err tls_select_step(struct tls_session *session);
 
 // ticket.c
 // wolfSSL's callback, for sealing and opening.
