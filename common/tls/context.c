@@ -381,6 +381,10 @@ void tls_context_unref(struct tls_context *context)
         rm_free(context->own_names[i]);
     }
     rm_free(context->own_names);
+    for (size_t i = 0; i < context->sibling_count; i++) {
+        tls_context_unref(context->siblings[i]);
+    }
+    rm_free(context->siblings);
     rm_free(context->links);
     rm_free(context);
 }
