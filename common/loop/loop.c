@@ -78,6 +78,7 @@ struct loop *loop_new(const char *name)
     atomic_init(&loop->box, NULL);
     atomic_init(&loop->poster_count, 0);
     chunks_init(loop);
+    pipes_init(loop);
     if (timers_init(loop) != RM_OK) {
         goto failed;
     }
@@ -146,6 +147,7 @@ void loop_free(struct loop *loop)
         abort();
     }
     chunks_deinit(loop);
+    pipes_deinit(loop);
     loop_close_handles(loop);
     if (uv_loop_close(&loop->uv) != 0) {
         log_error(LOG_LOOP, "loop_freed_with_handles", LOG_STR("loop", loop->name));

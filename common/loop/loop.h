@@ -120,5 +120,21 @@ void chunk_wait(struct loop *loop, struct chunk_waiter *waiter);
 void chunk_wait_cancel(struct chunk_waiter *waiter);
 size_t chunk_lent_count(const struct loop *loop);
 
+// --- Pipes: the kernel's buffers, lent while bytes pass through them from socket to socket. -----
+#define PIPE_BYTES 262144    // asked for; the kernel gives less where a user has many pipes
+#define PIPE_MAX_PER_LOOP 64 // 16 MiB in flight, 128 descriptors; beyond it bytes are copied
+#define PIPE_KEEP_FREE 8     // free pipes kept for reuse; none after some idle seconds
+struct pipe {
+    struct pipe *next; // private
+    int inlet;         // bytes go in; does not block
+    int outlet;        // bytes come out; does not block
+};
+// An empty pipe, or NULL when the limit is reached or descriptors or memory are exhausted: do
+// without.
+struct pipe *pipe_get(struct loop *loop);
+// One that is not empty is closed, with what is in it.
+void pipe_put(struct loop *loop, struct pipe *pipe, bool is_empty);
+size_t pipe_lent_count(const struct loop *loop);
+
 // "libuv 1.44.2, c-ares 1.18.1", for --version. Static; one thread.
 const char *loop_describe(void);

@@ -20,6 +20,7 @@
 #define TIMER_FIRST_CAPACITY 64 // timers before the heap has to grow
 #define TIMER_NOT_ARMED UINT64_MAX
 #define CHUNK_QUIET_MS 5000 // unused for so long, free chunks keep no pages
+#define PIPE_QUIET_MS 5000  // unused for so long, free pipes are closed
 #define CHUNK_RETRY_MS 50   // when memory ran out although no chunk is lent that could come back
 
 struct timer_heap {
@@ -45,6 +46,14 @@ struct chunk_pool {
     bool was_used;           // since the last look
 };
 
+struct pipe_pool {
+    struct pipe *free;  // owned
+    size_t free_count;  // of these
+    size_t lent_count;  // at users
+    struct timer quiet; // looks whether the free pipes can be closed
+    bool was_used;      // since the last look
+};
+
 struct loop_signal;
 
 struct loop {
@@ -61,6 +70,7 @@ struct loop {
     struct list deferred;          // struct deferred: calls for the next drain
     struct list changed_watches;   // struct watch: interest differs from what libuv knows
     struct chunk_pool chunks;      // large blocks for bytes in flight
+    struct pipe_pool pipes;        // for bytes that are not looked at
     struct loop_signal *signals;   // owned, until loop_free()
     _Atomic(struct message *) box; // posted messages, last first
     atomic_uint poster_count;      // threads inside loop_post(): the loop must outlive them
@@ -88,3 +98,7 @@ void signals_close(struct loop *loop);
 void chunks_init(struct loop *loop);
 // Aborts when a chunk is still lent.
 void chunks_deinit(struct loop *loop);
+
+void pipes_init(struct loop *loop);
+// Aborts when a pipe is still lent.
+void pipes_deinit(struct loop *loop);

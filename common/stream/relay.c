@@ -163,6 +163,9 @@ enum rm_err relay_start(struct stream *a, struct stream *b, const struct relay_o
     relay->open_stream_count = 2;
     flow_init(&relay->flows[RELAY_A], relay, a);
     flow_init(&relay->flows[RELAY_B], relay, b);
+    bool can_splice = stream_can_splice(a) && stream_can_splice(b);
+    relay->flows[RELAY_A].can_splice = can_splice;
+    relay->flows[RELAY_B].can_splice = can_splice;
     enum rm_err result = relay_prepare(relay, options);
     if (result != RM_OK) {
         flow_deinit(&relay->flows[RELAY_A]);

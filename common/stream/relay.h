@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //
-// The relay: copies bytes between two streams both ways until both directions ended, with
+// The relay: carries bytes between two streams both ways until both directions ended, with
 // half-close and back-pressure. Holds memory for a direction only while its bytes are in flight: a
 // chunk, or, when the loop has none left, a small block, so that stalled connections cannot starve
-// the others. Takes both streams; an error on one side aborts the other (a reset is carried as a
-// reset, never as an end). Life: relay_start -> on_done (exactly once, last; both streams are
-// closed by then).
+// the others. Between two sockets the bytes of a large transfer stay in the kernel: a pipe carries
+// them while the loop has one. Takes both streams; an error on one side aborts the other (a reset
+// is carried as a reset, never as an end). Life: relay_start -> on_done (exactly once, last; both
+// streams are closed by then).
 #pragma once
 
 #include "stream/stream.h"
@@ -22,7 +23,8 @@ struct relay_result {
 typedef void (*relay_done_fn)(void *context, const struct relay_result *result);
 
 #define RELAY_BURST_BYTES 262144 // moved per direction and event, so that others get their turn
-#define RELAY_LEAN_BYTES 4096    // memory of a direction that is stalled, or gets no chunk
+#define RELAY_SPLICE_WORTH_BYTES 16384 // a read of so much is followed by one through a pipe
+#define RELAY_LEAN_BYTES 4096          // memory of a direction that is stalled, or gets no chunk
 
 // Bytes that were read from one side before the relay began (a preface's leftovers).
 struct relay_pending {

@@ -35,18 +35,21 @@ static bool flow_allocate(struct flow *flow, size_t capacity)
     return flow->bytes != NULL;
 }
 
-// A chunk, or else a small block: enough to go on, too little to do harm.
+// Empty memory to read into: a chunk, or else a small block, enough to go on, too little to do
+// harm. A block that held pending bytes or a rest makes way for a chunk.
 static bool flow_borrow_memory(struct flow *flow)
 {
-    return flow->bytes != NULL || flow_take_chunk(flow) || flow_allocate(flow, RELAY_LEAN_BYTES);
+    if (flow->bytes != NULL && flow->is_chunk) {
+        return true;
+    }
+    flow_return_memory(flow);
+    return flow_take_chunk(flow) || flow_allocate(flow, RELAY_LEAN_BYTES);
 }
 
-// A stalled flow gives its chunk back when what is left fits a small block.
-static void flow_shrink(struct flow *flow)
+static void flow_shrink_chunk(struct flow *flow)
 {
     const uint32_t length = flow->end - flow->start;
-    uint8_t *lean =
-        flow->is_chunk && length <= RELAY_LEAN_BYTES ? rm_malloc(RELAY_LEAN_BYTES) : NULL;
+    uint8_t *lean = flow->is_chunk ? rm_malloc(RELAY_LEAN_BYTES) : NULL;
     if (lean == NULL) {
         return;
     }
@@ -56,6 +59,28 @@ static void flow_shrink(struct flow *flow)
     flow->end = length;
     flow->capacity = RELAY_LEAN_BYTES;
     flow->is_chunk = false;
+}
+
+static void flow_shrink_pipe(struct flow *flow)
+{
+    flow_return_memory(flow);
+    if (flow_allocate(flow, RELAY_LEAN_BYTES) && flow_splice_copy_out(flow) != RM_OK) {
+        flow_return_memory(flow);
+    }
+}
+
+// A stalled flow gives its chunk or its pipe back when what is left fits a small block.
+static void flow_shrink(struct flow *flow)
+{
+    const uint32_t length = flow->end - flow->start;
+    if (length + flow->piped_bytes > RELAY_LEAN_BYTES) {
+        return;
+    }
+    if (length > 0) {
+        flow_shrink_chunk(flow);
+    } else {
+        flow_shrink_pipe(flow);
+    }
 }
 
 static void flow_fail(struct flow *flow, enum rm_err error, bool is_source_at_fault)
@@ -75,20 +100,24 @@ static void flow_end(struct flow *flow)
     }
 }
 
-// Reads into empty memory. True when there is something to write.
+// Reads into an empty pipe or empty memory. True when there is something to write.
 static bool flow_read(struct flow *flow, size_t *read_bytes)
 {
-    if (!flow_borrow_memory(flow)) {
-        flow->state = FLOW_WAITING;
-        chunk_wait(flow->relay->loop, &flow->waiter);
-        return false;
-    }
     size_t length = 0;
-    enum rm_err result = stream_read(flow->source, flow->bytes, flow->capacity, &length);
+    enum rm_err result = flow_splice_read(flow, RELAY_BURST_BYTES - *read_bytes, &length);
+    if (result == RM_ERR_UNSUPPORTED) {
+        if (!flow_borrow_memory(flow)) {
+            flow->state = FLOW_WAITING;
+            chunk_wait(flow->relay->loop, &flow->waiter);
+            return false;
+        }
+        result = stream_read(flow->source, flow->bytes, flow->capacity, &length);
+        flow->start = 0;
+        flow->end = result == RM_OK ? (uint32_t)length : 0;
+    }
     switch ((int)result) {
     case RM_OK:
-        flow->start = 0;
-        flow->end = (uint32_t)length;
+        flow->is_bulk = length >= RELAY_SPLICE_WORTH_BYTES;
         *read_bytes += length;
         return true;
     case RM_ERR_WOULD_BLOCK:
@@ -103,13 +132,31 @@ static bool flow_read(struct flow *flow, size_t *read_bytes)
     }
 }
 
+// Writes from memory, which comes first, or from the pipe.
+static enum rm_err flow_write_some(struct flow *flow, size_t *written)
+{
+    enum rm_err result = flow_splice_write(flow, written);
+    if (result != RM_ERR_UNSUPPORTED) {
+        return result;
+    }
+    if (flow->start == flow->end) {
+        if (!flow_borrow_memory(flow)) {
+            return RM_ERR_NO_MEMORY;
+        }
+        RM_TRY(flow_splice_copy_out(flow));
+    }
+    result = stream_write_bytes(flow_sink(flow), flow->bytes + flow->start, flow->end - flow->start,
+                                written);
+    flow->start += result == RM_OK ? (uint32_t)*written : 0;
+    return result;
+}
+
 // True when the sink took everything.
 static bool flow_write(struct flow *flow)
 {
-    while (flow->start < flow->end) {
+    while (flow->start < flow->end || flow->piped_bytes > 0) {
         size_t written = 0;
-        enum rm_err result = stream_write_bytes(flow_sink(flow), flow->bytes + flow->start,
-                                                flow->end - flow->start, &written);
+        enum rm_err result = flow_write_some(flow, &written);
         if (result == RM_ERR_WOULD_BLOCK) {
             flow->state = FLOW_BLOCKED;
             flow_shrink(flow);
@@ -119,11 +166,22 @@ static bool flow_write(struct flow *flow)
             flow_fail(flow, result, false);
             return false;
         }
-        flow->start += (uint32_t)written;
         flow->moved_bytes += written;
         flow->relay->last_active_ms = loop_now_ms(flow->relay->loop);
     }
     return true;
+}
+
+// What a blocked flow still has to write stays; all else goes back.
+static void flow_return_unused(struct flow *flow)
+{
+    bool is_blocked = flow->state == FLOW_BLOCKED;
+    if (!is_blocked || flow->start == flow->end) {
+        flow_return_memory(flow);
+    }
+    if (!is_blocked || flow->piped_bytes == 0) {
+        flow_splice_return(flow);
+    }
 }
 
 void flow_pump(struct flow *flow)
@@ -139,9 +197,7 @@ void flow_pump(struct flow *flow)
             break;
         }
     }
-    if (flow->state != FLOW_BLOCKED) {
-        flow_return_memory(flow);
-    }
+    flow_return_unused(flow);
 }
 
 static void flow_on_chunk(void *context)
@@ -182,4 +238,5 @@ void flow_deinit(struct flow *flow)
 {
     chunk_wait_cancel(&flow->waiter);
     flow_return_memory(flow);
+    flow_splice_return(flow);
 }

@@ -3,6 +3,9 @@
 // A relay is two flows: a flow's bytes are read from its source and written to its sink, which is
 // the other flow's source.
 //
+// Small reads are copied; once they are large, and both streams are sockets, bytes pass through a
+// pipe instead and are never seen (relay_splice.c).
+//
 //   READING --bytes that the sink does not take--> BLOCKED --sink takes all--> READING
 //   READING --no memory--> WAITING --memory--> READING
 //   READING --end of the source, told to the sink--> ENDED
@@ -23,8 +26,12 @@ struct flow {
     uint32_t capacity;          // of `bytes`
     uint8_t state;              // enum flow_state
     bool is_chunk;              // `bytes` is the loop's, otherwise of our own allocation
+    bool can_splice;            // both streams are the kernel's
+    bool is_bulk;               // the last read brought RELAY_SPLICE_WORTH_BYTES
     bool is_source_at_fault;    // FAILED: the source's call gave the error, not the sink's
     enum rm_err error;          // FAILED: which
+    struct pipe *pipe;          // the loop's; NULL while nothing passes through it
+    uint32_t piped_bytes;       // in `pipe`, behind those in `bytes`
     uint64_t moved_bytes;       // taken by the sink
     struct chunk_waiter waiter; // WAITING
 };
@@ -69,6 +76,15 @@ RM_NODISCARD enum rm_err flow_preload(struct flow *flow, const struct relay_pend
 void flow_pump(struct flow *flow);
 // Gives up what it holds.
 void flow_deinit(struct flow *flow);
+
+// Reads at most `capacity` bytes into a pipe. RM_ERR_UNSUPPORTED: no pipe, not now or not ever.
+RM_NODISCARD enum rm_err flow_splice_read(struct flow *flow, size_t capacity, size_t *length);
+// Writes from the pipe. RM_ERR_UNSUPPORTED: there is nothing in it, or it must be copied.
+RM_NODISCARD enum rm_err flow_splice_write(struct flow *flow, size_t *written);
+// Moves bytes from the pipe to `bytes`, which is empty, as far as they fit.
+RM_NODISCARD enum rm_err flow_splice_copy_out(struct flow *flow);
+// Gives the pipe back; what is in it is lost.
+void flow_splice_return(struct flow *flow);
 
 // A waiting flow may have memory now.
 void relay_on_memory(struct flow *flow);

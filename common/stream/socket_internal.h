@@ -50,6 +50,20 @@ struct socket_stream {
 RM_NODISCARD enum rm_err socket_stream_adopt(struct loop *loop, int descriptor,
                                              const struct stream_address *remote,
                                              struct stream **out);
+// Before a read: RM_OK when it is worth asking the kernel.
+RM_NODISCARD enum rm_err socket_may_read(const struct socket_stream *socket);
+// The same before a write.
+RM_NODISCARD enum rm_err socket_may_write(const struct socket_stream *socket);
+// What the kernel's answer to a read (bytes, 0 for the end, -1 and errno) means.
+RM_NODISCARD enum rm_err socket_on_read(struct socket_stream *socket, ssize_t result,
+                                        size_t *length);
+// What its answer to a write of `length` bytes means.
+RM_NODISCARD enum rm_err socket_on_write(struct socket_stream *socket, ssize_t result,
+                                         size_t length, size_t *written);
+enum rm_err socket_splice_in(struct stream *stream, struct pipe *pipe, size_t capacity,
+                             size_t *length);
+enum rm_err socket_splice_out(struct stream *stream, struct pipe *pipe, size_t length,
+                              size_t *written);
 // Closes the descriptor and lets on_closed follow.
 void socket_stream_release(struct socket_stream *socket);
 // Ends our side and waits for the peer's, or releases at once when there is nothing to wait for.

@@ -26,26 +26,20 @@ static enum rm_err socket_fail(struct socket_stream *socket, int system_error)
     return socket->error;
 }
 
+enum rm_err socket_may_read(const struct socket_stream *socket)
+{
+    if (socket->has_ended) {
+        return RM_ERR_EOF;
+    }
+    return socket->is_drained ? RM_ERR_WOULD_BLOCK : RM_OK;
+}
+
 // After a failed write the kernel still gives what came before the failure, and then, having told
 // its error once, what looks like an orderly end.
-static enum rm_err socket_read(struct stream *stream, uint8_t *bytes, size_t capacity,
-                               size_t *length)
+enum rm_err socket_on_read(struct socket_stream *socket, ssize_t result, size_t *length)
 {
-    struct socket_stream *socket = socket_of(stream);
-    if (socket->has_ended || capacity == 0) {
-        // Nothing read into no room would look like an end.
-        return socket->has_ended ? RM_ERR_EOF : RM_ERR_INTERNAL;
-    }
-    if (socket->is_drained) {
-        return RM_ERR_WOULD_BLOCK;
-    }
-    ssize_t result;
-    do {
-        result = recv(socket->descriptor, bytes, capacity, 0);
-    } while (result < 0 && errno == EINTR);
     if (result > 0) {
         *length = (size_t)result;
-        socket->is_drained = *length < capacity;
         return RM_OK;
     }
     if (socket->error != RM_OK) {
@@ -62,6 +56,23 @@ static enum rm_err socket_read(struct stream *stream, uint8_t *bytes, size_t cap
     return socket_fail(socket, errno);
 }
 
+static enum rm_err socket_read(struct stream *stream, uint8_t *bytes, size_t capacity,
+                               size_t *length)
+{
+    struct socket_stream *socket = socket_of(stream);
+    RM_TRY(socket_may_read(socket));
+    if (capacity == 0) {
+        return RM_ERR_INTERNAL; // nothing read into no room would look like an end
+    }
+    ssize_t result;
+    do {
+        result = recv(socket->descriptor, bytes, capacity, 0);
+    } while (result < 0 && errno == EINTR);
+    RM_TRY(socket_on_read(socket, result, length));
+    socket->is_drained = *length < capacity;
+    return RM_OK;
+}
+
 static size_t socket_parts_length(const struct iovec *parts, int count)
 {
     size_t total = 0;
@@ -71,16 +82,35 @@ static size_t socket_parts_length(const struct iovec *parts, int count)
     return total;
 }
 
+enum rm_err socket_may_write(const struct socket_stream *socket)
+{
+    if (socket->error != RM_OK || socket->is_finished) {
+        return socket->error != RM_OK ? socket->error : RM_ERR_CLOSED;
+    }
+    return socket->is_full ? RM_ERR_WOULD_BLOCK : RM_OK;
+}
+
+enum rm_err socket_on_write(struct socket_stream *socket, ssize_t result, size_t length,
+                            size_t *written)
+{
+    if (result < 0 && errno == EAGAIN) {
+        socket->is_full = true;
+        return RM_ERR_WOULD_BLOCK;
+    }
+    if (result < 0) {
+        return socket_fail(socket, errno);
+    }
+    *written = (size_t)result;
+    socket->is_full = *written < length;
+    socket_stall_watch(socket);
+    return RM_OK;
+}
+
 static enum rm_err socket_write(struct stream *stream, const struct iovec *parts, int count,
                                 size_t *written)
 {
     struct socket_stream *socket = socket_of(stream);
-    if (socket->error != RM_OK || socket->is_finished) {
-        return socket->error != RM_OK ? socket->error : RM_ERR_CLOSED;
-    }
-    if (socket->is_full) {
-        return RM_ERR_WOULD_BLOCK;
-    }
+    RM_TRY(socket_may_write(socket));
     if (count > IOV_MAX) {
         count = IOV_MAX;
     }
@@ -91,17 +121,7 @@ static enum rm_err socket_write(struct stream *stream, const struct iovec *parts
     do {
         result = sendmsg(socket->descriptor, &message, MSG_NOSIGNAL);
     } while (result < 0 && errno == EINTR);
-    if (result < 0 && errno == EAGAIN) {
-        socket->is_full = true;
-        return RM_ERR_WOULD_BLOCK;
-    }
-    if (result < 0) {
-        return socket_fail(socket, errno);
-    }
-    *written = (size_t)result;
-    socket->is_full = *written < socket_parts_length(parts, count);
-    socket_stall_watch(socket);
-    return RM_OK;
+    return socket_on_write(socket, result, socket_parts_length(parts, count), written);
 }
 
 static enum rm_err socket_finish(struct stream *stream)
@@ -200,6 +220,8 @@ static int socket_descriptor(const struct stream *stream)
 static const struct stream_ops socket_ops = {
     .read = socket_read,
     .write = socket_write,
+    .splice_in = socket_splice_in,
+    .splice_out = socket_splice_out,
     .finish = socket_finish,
     .want = socket_want,
     .close = socket_close,

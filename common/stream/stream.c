@@ -26,6 +26,23 @@ enum rm_err stream_write_bytes(struct stream *stream, const void *bytes, size_t 
     return stream->ops->write(stream, &part, 1, written);
 }
 
+bool stream_can_splice(const struct stream *stream)
+{
+    return stream->ops->splice_in != NULL && stream->ops->splice_out != NULL;
+}
+
+enum rm_err stream_splice_in(struct stream *stream, struct pipe *pipe, size_t capacity,
+                             size_t *length)
+{
+    return stream->ops->splice_in(stream, pipe, capacity, length);
+}
+
+enum rm_err stream_splice_out(struct stream *stream, struct pipe *pipe, size_t length,
+                              size_t *written)
+{
+    return stream->ops->splice_out(stream, pipe, length, written);
+}
+
 enum rm_err stream_finish(struct stream *stream)
 {
     return stream->ops->finish(stream);

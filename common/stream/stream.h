@@ -43,6 +43,10 @@ struct stream_ops {
     enum rm_err (*read)(struct stream *stream, uint8_t *bytes, size_t capacity, size_t *length);
     enum rm_err (*write)(struct stream *stream, const struct iovec *parts, int count,
                          size_t *written);
+    enum rm_err (*splice_in)(struct stream *stream, struct pipe *pipe, size_t capacity,
+                             size_t *length); // NULL unless the stream's bytes are the kernel's
+    enum rm_err (*splice_out)(struct stream *stream, struct pipe *pipe, size_t length,
+                              size_t *written); // the same
     enum rm_err (*finish)(struct stream *stream);
     void (*want)(struct stream *stream, unsigned events);
     void (*close)(struct stream *stream, enum stream_close_mode mode);
@@ -77,6 +81,15 @@ RM_NODISCARD enum rm_err stream_write(struct stream *stream, const struct iovec 
                                       size_t *written);
 RM_NODISCARD enum rm_err stream_write_bytes(struct stream *stream, const void *bytes, size_t length,
                                             size_t *written);
+// Whether the stream's bytes can pass through a pipe of its loop's, unseen: sockets without TLS.
+bool stream_can_splice(const struct stream *stream);
+// As stream_read() and stream_write(), with a pipe as the other end: into an empty one, out of one
+// that holds `length` bytes. The process ignores SIGPIPE. RM_ERR_UNSUPPORTED: the kernel will not,
+// and nothing was moved; copy instead.
+RM_NODISCARD enum rm_err stream_splice_in(struct stream *stream, struct pipe *pipe, size_t capacity,
+                                          size_t *length);
+RM_NODISCARD enum rm_err stream_splice_out(struct stream *stream, struct pipe *pipe, size_t length,
+                                           size_t *written);
 // Half-close: no more writes; the end follows what was taken. Reading goes on. Never blocks.
 RM_NODISCARD enum rm_err stream_finish(struct stream *stream);
 // Which events to be told of (STREAM_READ | STREAM_WRITE); 0 for none.

@@ -4,10 +4,13 @@
 // address. What it costs is the floor under everything that is built on it (relay_floor.py
 // measures).
 //
-//   relay_floor LISTEN TARGET      e.g. relay_floor 127.0.0.1:9000 127.0.0.1:8000
+//   relay_floor LISTEN TARGET [copy]     e.g. relay_floor 127.0.0.1:9000 127.0.0.1:8000
+//
+// With `copy` there is no pipe left for any relay, so that all bytes pass through user space.
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/alloc.h"
 #include "base/harden.h"
@@ -94,16 +97,31 @@ static enum rm_err floor_open(struct floor *floor, const char *listen, const cha
     return listener_open(floor->loop, &options, floor_on_accept, floor, &floor->listener, error);
 }
 
+static bool floor_withhold_pipes(struct floor *floor)
+{
+    for (size_t i = 0; i < PIPE_MAX_PER_LOOP; i++) {
+        if (pipe_get(floor->loop) == NULL) {
+            return false;
+        }
+    }
+    return true;
+}
+
 int main(int argc, char **argv)
 {
     struct floor floor = {0};
     struct rm_error error = {0};
-    if (argc != 3) {
-        fprintf(stderr, "usage: relay_floor LISTEN TARGET\n");
+    bool copies = argc == 4 && strcmp(argv[3], "copy") == 0;
+    if (argc != 3 && !copies) {
+        fprintf(stderr, "usage: relay_floor LISTEN TARGET [copy]\n");
         return EXIT_FAILURE;
     }
     if (floor_open(&floor, argv[1], argv[2], &error) != RM_OK) {
         fprintf(stderr, "relay_floor: %s\n", rm_error_message(&error));
+        return EXIT_FAILURE;
+    }
+    if (copies && !floor_withhold_pipes(&floor)) {
+        fprintf(stderr, "relay_floor: too few descriptors for %d pipes\n", PIPE_MAX_PER_LOOP);
         return EXIT_FAILURE;
     }
     loop_run(floor.loop);

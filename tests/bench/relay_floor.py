@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a plain TCP relay costs: ours beside nginx's stream proxy, one worker each, in the same run.
+"""What a plain TCP relay costs: ours by splice and by copy, beside nginx's stream proxy, one worker each, in
+the same run.
 
 The figure that counts is processor time of the proxy per unit of work (from /proc/PID/stat): wall-clock
 figures drift on a shared machine. Needs: nginx, libnginx-mod-stream, wrk.
@@ -105,7 +106,8 @@ class Bench:
                                  f"listen 127.0.0.1:{port} backlog=4096; "
                                  f"proxy_pass 127.0.0.1:{target}; }} }}")
         else:
-            process = self.start([relay, f"127.0.0.1:{port}", f"127.0.0.1:{target}"])
+            mode = ["copy"] if kind == "copy" else []
+            process = self.start([relay, f"127.0.0.1:{port}", f"127.0.0.1:{target}", *mode])
         wait_for(port)
         return process.pid, port
 
@@ -190,7 +192,7 @@ def main():
     parser.add_argument("--repeat", type=int, default=3)
     options = parser.parse_args()
     resource.setrlimit(resource.RLIMIT_NOFILE, (20000, 20000))
-    results = {"ours": [], "nginx": []}
+    results = {"splice": [], "copy": [], "nginx": []}
     with tempfile.TemporaryDirectory(prefix="remora-bench-") as folder:
         bench = Bench(folder, options.seconds)
         try:
@@ -204,10 +206,10 @@ def main():
                     results[kind].append(run(bench, options.relay, kind, backend, sink_port))
         finally:
             bench.stop()
-    print(f"{'median of ' + str(options.repeat):28}{'ours':>12}{'nginx':>12}")
-    for row in results["ours"][0]:
+    print(f"{'median of ' + str(options.repeat):28}" + "".join(f"{kind:>12}" for kind in results))
+    for row in results["splice"][0]:
         values = [statistics.median(each[row] for each in results[kind]) for kind in results]
-        print(f"{row:28}{values[0]:12.4g}{values[1]:12.4g}")
+        print(f"{row:28}" + "".join(f"{value:12.4g}" for value in values))
 
 
 if __name__ == "__main__":

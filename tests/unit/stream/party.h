@@ -206,5 +206,6 @@ static inline void loop_finish(struct loop *loop)
     loop_run(loop);
     alarm(0);
     assert_int_equal(chunk_lent_count(loop), 0);
+    assert_int_equal(pipe_lent_count(loop), 0);
     loop_free(loop);
 }

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include <string.h>
+#include <unistd.h>
 
 #include "loop/loop.h"
 #include "stream/relay.h"
@@ -21,6 +22,7 @@ struct endless {
     struct relay **relay;    // aborted after EVENT_COUNT events
     size_t event_bytes;      // read in this event
     size_t most_event_bytes; // in any event
+    size_t spliced_bytes;    // of all, through a pipe
     unsigned events;         // so far
     bool is_readable;        // the source; the sink never is
     bool is_wanted;          // for reading
@@ -48,6 +50,33 @@ static enum rm_err endless_write(struct stream *stream, const struct iovec *part
     return RM_OK;
 }
 
+static enum rm_err endless_splice_in(struct stream *stream, struct pipe *pipe, size_t capacity,
+                                     size_t *length)
+{
+    static const uint8_t zeros[PIPE_BYTES];
+    struct endless *endless = (struct endless *)(void *)stream;
+    if (!endless->is_readable) {
+        return RM_ERR_WOULD_BLOCK;
+    }
+    ssize_t result = write(pipe->inlet, zeros, capacity);
+    assert_true(result > 0);
+    *length = (size_t)result;
+    endless->event_bytes += *length;
+    endless->spliced_bytes += *length;
+    return RM_OK;
+}
+
+static enum rm_err endless_splice_out(struct stream *stream, struct pipe *pipe, size_t length,
+                                      size_t *written)
+{
+    static uint8_t bytes[PIPE_BYTES];
+    (void)stream;
+    ssize_t result = read(pipe->outlet, bytes, length);
+    assert_int_equal(result, length);
+    *written = (size_t)result;
+    return RM_OK;
+}
+
 static void endless_want(struct stream *stream, unsigned events)
 {
     struct endless *endless = (struct endless *)(void *)stream;
@@ -67,6 +96,13 @@ static void endless_close(struct stream *stream, enum stream_close_mode mode)
 
 static const struct stream_ops endless_ops = {
     .read = endless_read, .write = endless_write, .want = endless_want, .close = endless_close};
+
+static const struct stream_ops endless_spliced_ops = {.read = endless_read,
+                                                      .write = endless_write,
+                                                      .splice_in = endless_splice_in,
+                                                      .splice_out = endless_splice_out,
+                                                      .want = endless_want,
+                                                      .close = endless_close};
 
 static void endless_on_event(void *context)
 {
@@ -88,10 +124,10 @@ static void endless_on_closed(void *context)
     loop_close(endless->head.loop);
 }
 
-static void endless_open(struct endless *endless, struct loop *loop, bool is_readable)
+static void endless_open(struct endless *endless, const struct stream_ops *ops, struct loop *loop,
+                         bool is_readable)
 {
-    *endless =
-        (struct endless){.head = {.ops = &endless_ops, .loop = loop}, .is_readable = is_readable};
+    *endless = (struct endless){.head = {.ops = ops, .loop = loop}, .is_readable = is_readable};
     deferred_init(&endless->event, endless_on_event, endless);
     deferred_init(&endless->closed, endless_on_closed, endless);
     loop_open(loop);
@@ -102,17 +138,17 @@ static void on_done(void *context, const struct relay_result *result)
     *(uint64_t *)context = result->a_to_b_bytes;
 }
 
-static void an_endless_source_is_read_in_bursts(void **state)
+// Returns how many bytes went through a pipe.
+static size_t relay_endlessly(const struct stream_ops *ops)
 {
-    (void)state;
     struct loop *loop = loop_new("burst");
     struct endless source;
     struct endless sink;
     struct relay *relay = NULL;
     static const struct relay_options options;
     uint64_t moved_bytes = 0;
-    endless_open(&source, loop, true);
-    endless_open(&sink, loop, false);
+    endless_open(&source, ops, loop, true);
+    endless_open(&sink, ops, loop, false);
     source.relay = &relay;
     assert_int_equal(relay_start(&source.head, &sink.head, &options, on_done, &moved_bytes, &relay),
                      RM_OK);
@@ -122,12 +158,28 @@ static void an_endless_source_is_read_in_bursts(void **state)
     assert_int_equal(source.most_event_bytes, RELAY_BURST_BYTES);
     assert_int_equal(moved_bytes, (uint64_t)EVENT_COUNT * RELAY_BURST_BYTES);
     loop_free(loop);
+    return source.spliced_bytes;
+}
+
+static void an_endless_source_is_read_in_bursts(void **state)
+{
+    (void)state;
+    assert_int_equal(relay_endlessly(&endless_ops), 0);
+}
+
+static void an_endless_source_is_spliced_in_bursts(void **state)
+{
+    (void)state;
+    // All but the first read, which told that it is worth a pipe.
+    assert_int_equal(relay_endlessly(&endless_spliced_ops),
+                     EVENT_COUNT * RELAY_BURST_BYTES - CHUNK_BYTES);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_endless_source_is_read_in_bursts),
+        cmocka_unit_test(an_endless_source_is_spliced_in_bursts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,6 +3,8 @@
 // Two parties with a relay between them: left <-> [a relay b] <-> right.
 #pragma once
 
+#include <signal.h>
+
 #include "party.h"
 #include "stream/relay.h"
 
@@ -44,6 +46,8 @@ static inline void relayed_on_done(void *context, const struct relay_result *res
 
 static inline void relayed_make(struct relayed *relayed, pair_fn left, pair_fn right)
 {
+    // As every program of ours; the kernel sends it where a splice meets a reset.
+    (void)signal(SIGPIPE, SIG_IGN);
     *relayed = (struct relayed){.loop = loop_new("relay")};
     left(relayed->loop, &relayed->left_stream, &relayed->a);
     right(relayed->loop, &relayed->b, &relayed->right_stream);
