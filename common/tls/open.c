@@ -16,8 +16,8 @@ static bool session_expects(const struct tls_session_options *options, const cha
     return false;
 }
 
-static enum rm_err session_copy_expected(struct tls_session *session,
-                                         const struct tls_session_options *options)
+enum rm_err tls_session_expect(struct tls_session *session,
+                               const struct tls_session_options *options)
 {
     struct tls_handshake *handshake = session->handshake;
     if (options->expected_ids == NULL) {
@@ -78,7 +78,7 @@ static enum rm_err session_prepare(struct tls_session *session,
     session->handshake->on_ready = on_ready;
     session->handshake->ready_context = context;
     session->handshake->started_ms = loop_now_ms(session->base.loop);
-    RM_TRY(session_copy_expected(session, options));
+    RM_TRY(tls_session_expect(session, options));
     buffer_init(&handshake->hello, TLS_HELLO_MAX_BYTES);
     // Where several identities answer, the hello chooses one of them first.
     if (!session->is_server || session->context->sibling_count == 0) {

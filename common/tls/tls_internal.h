@@ -21,6 +21,7 @@
 //   explain.c    sentences about chains, dates and alerts
 //   text.c       the sentence for people
 //   alert.c      names of alerts
+//   probe*.c     a look at servers that are not trusted: no stream, no traffic
 #pragma once
 
 // options.h first: it holds the settings the library was built with.
@@ -203,6 +204,11 @@ void tls_session_free(struct tls_session *session);
 // Waits for a chunk of memory; the session's turn comes when there is one.
 void tls_session_starve(struct tls_session *session);
 void tls_handshake_free(struct tls_handshake *handshake);
+
+// open.c
+// Copies whom the peer must prove to be. Errors: RM_ERR_CONFIG, RM_ERR_NO_MEMORY.
+RM_NODISCARD enum rm_err tls_session_expect(struct tls_session *session,
+                                            const struct tls_session_options *options);
 
 // What a failure says while nothing failed.
 extern const struct tls_failure tls_no_failure;
