@@ -29,7 +29,7 @@ static void log_failure(const struct stream *stream, const struct tls_failure *f
     static struct log_limit limit;
     uint64_t suppressed = 0;
     char remote[STREAM_ADDRESS_TEXT_BYTES];
-    char text[512];
+    char text[TLS_FAILURE_TEXT_BYTES];
     if (!log_limit_pass(&limit, &suppressed)) {
         return;
     }

@@ -176,42 +176,12 @@ void verdict_facts_of_peer(const struct peer *peer, struct chain_facts *out)
     memcpy(out->anchor_key_id, peer->anchor_key_id, sizeof(out->anchor_key_id));
 }
 
-static const char *const reason_names[] = {
-    [VERDICT_REASON_UNJUDGED] = "unjudged",
-    [VERDICT_REASON_OK] = "ok",
-    [VERDICT_REASON_NO_SPIFFE_ID] = "no_spiffe_id",
-    [VERDICT_REASON_SEVERAL_SPIFFE_IDS] = "several_spiffe_ids",
-    [VERDICT_REASON_BAD_SPIFFE_ID] = "bad_spiffe_id",
-    [VERDICT_REASON_UNKNOWN_TRUST_DOMAIN] = "unknown_trust_domain",
-    [VERDICT_REASON_NOT_ANCHORED] = "not_anchored",
-    [VERDICT_REASON_NOT_YET_VALID] = "not_yet_valid",
-    [VERDICT_REASON_CERTIFICATE_EXPIRED] = "certificate_expired",
-    [VERDICT_REASON_WRONG_USAGE] = "wrong_usage",
-    [VERDICT_REASON_LEAF_IS_CA] = "leaf_is_ca",
-    [VERDICT_REASON_CERTIFICATE_REVOKED] = "certificate_revoked",
-    [VERDICT_REASON_LINEAGE_LAPSED] = "lineage_lapsed",
-    [VERDICT_REASON_WRONG_IDENTITY] = "wrong_identity",
-};
-_Static_assert(sizeof(reason_names) / sizeof(reason_names[0]) == VERDICT_REASON_COUNT,
-               "each reason has a name");
-
-static const char *const reason_texts[] = {
-#define REASON_TEXT(name, text) text,
-    VERDICT_REASON_LIST(REASON_TEXT)
-#undef REASON_TEXT
-};
-
-static enum verdict_reason known_reason(enum verdict_reason reason)
+enum fault verdict_fault(enum verdict_reason reason)
 {
-    return (unsigned)reason < VERDICT_REASON_COUNT ? reason : VERDICT_REASON_UNJUDGED;
-}
-
-const char *verdict_reason_name(enum verdict_reason reason)
-{
-    return reason_names[known_reason(reason)];
-}
-
-const char *verdict_reason_text(enum verdict_reason reason)
-{
-    return reason_texts[known_reason(reason)];
+    static const enum fault faults[] = {
+#define REASON_FAULT(name) FAULT_##name,
+        VERDICT_REASON_LIST(REASON_FAULT)
+#undef REASON_FAULT
+    };
+    return (unsigned)reason < VERDICT_REASON_COUNT ? faults[reason] : FAULT_UNJUDGED;
 }

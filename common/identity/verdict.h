@@ -9,30 +9,31 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "faults/faults.h"
 #include "identity/peer.h"
 #include "identity/trust.h"
 
 enum verdict { VERDICT_DENIED = 0, VERDICT_IDENTITY = 1 };
 
-// name, sentence. The name in lower case is the log's, the metric's and the Reply's.
+// Each is a fault of the same name: faults/catalogue.def has the words.
 #define VERDICT_REASON_LIST(X)                                                                     \
-    X(UNJUDGED, "no verdict was made")                                                             \
-    X(OK, "accepted")                                                                              \
-    X(NO_SPIFFE_ID, "the certificate has no URI SAN, so it proves no SPIFFE ID")                   \
-    X(SEVERAL_SPIFFE_IDS, "the certificate has more than one URI SAN")                             \
-    X(BAD_SPIFFE_ID, "the certificate's URI SAN is not a valid SPIFFE ID")                         \
-    X(UNKNOWN_TRUST_DOMAIN, "the SPIFFE ID's trust domain is not trusted here")                    \
-    X(NOT_ANCHORED, "the chain does not end at a root of the SPIFFE ID's own trust domain")        \
-    X(NOT_YET_VALID, "the certificate is not yet valid")                                           \
-    X(CERTIFICATE_EXPIRED, "the certificate has expired")                                          \
-    X(WRONG_USAGE, "the certificate's key usage does not allow this")                              \
-    X(LEAF_IS_CA, "the certificate is a CA certificate, not a workload's")                         \
-    X(CERTIFICATE_REVOKED, "the certificate's lineage, identity or issuer was revoked")            \
-    X(LINEAGE_LAPSED, "the certificate's lineage lapsed: it stopped renewing")                     \
-    X(WRONG_IDENTITY, "the certificate proves another SPIFFE ID than the one expected")
+    X(UNJUDGED)                                                                                    \
+    X(OK)                                                                                          \
+    X(NO_SPIFFE_ID)                                                                                \
+    X(SEVERAL_SPIFFE_IDS)                                                                          \
+    X(BAD_SPIFFE_ID)                                                                               \
+    X(UNKNOWN_TRUST_DOMAIN)                                                                        \
+    X(NOT_ANCHORED)                                                                                \
+    X(NOT_YET_VALID)                                                                               \
+    X(CERTIFICATE_EXPIRED)                                                                         \
+    X(WRONG_USAGE)                                                                                 \
+    X(LEAF_IS_CA)                                                                                  \
+    X(CERTIFICATE_REVOKED)                                                                         \
+    X(LINEAGE_LAPSED)                                                                              \
+    X(WRONG_IDENTITY)
 
 enum verdict_reason {
-#define VERDICT_REASON_ENUM(name, text) VERDICT_REASON_##name,
+#define VERDICT_REASON_ENUM(name) VERDICT_REASON_##name,
     VERDICT_REASON_LIST(VERDICT_REASON_ENUM)
 #undef VERDICT_REASON_ENUM
         VERDICT_REASON_COUNT,
@@ -60,6 +61,5 @@ struct verdict_answer verdict_judge(const struct verdict_question *question);
 // For a live connection or a ticket: the facts that remain of a peer.
 void verdict_facts_of_peer(const struct peer *peer, struct chain_facts *out);
 
-// Lower-case name; the sentence. Never NULL.
-const char *verdict_reason_name(enum verdict_reason reason);
-const char *verdict_reason_text(enum verdict_reason reason);
+// FAULT_OK for OK; FAULT_UNJUDGED for a value that is none.
+enum fault verdict_fault(enum verdict_reason reason);

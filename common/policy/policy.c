@@ -137,20 +137,21 @@ static void apply_default(const struct policy *policy, const struct spiffe_id *i
                           struct policy_decision *decision)
 {
     if (policy->is_guarded) {
-        decision->reason = "guarded";
+        decision->reason = POLICY_REASON_GUARDED;
     } else if (id == NULL) {
         decision->verdict = policy->allow_unauthenticated ? POLICY_ALLOWED : POLICY_DENIED;
-        decision->reason = "unauthenticated";
+        decision->reason = POLICY_REASON_UNAUTHENTICATED;
     } else if (spiffe_id_in_domain(id, policy->own_trust_domain)) {
         decision->verdict = POLICY_ALLOWED;
-        decision->reason = "default_allow";
+        decision->reason = POLICY_REASON_DEFAULT_ALLOW;
     }
 }
 
 struct policy_decision policy_decide(const struct policy *policy, const char *spiffe_id,
                                      size_t spiffe_id_length)
 {
-    struct policy_decision decision = {.verdict = POLICY_DENIED, .reason = "default_deny"};
+    struct policy_decision decision = {.verdict = POLICY_DENIED,
+                                       .reason = POLICY_REASON_DEFAULT_DENY};
     struct spiffe_id parsed;
     if (policy == NULL || (spiffe_id != NULL &&
                            spiffe_id_parse(spiffe_id, spiffe_id_length, &parsed, NULL) != RM_OK)) {
@@ -162,9 +163,34 @@ struct policy_decision policy_decide(const struct policy *policy, const char *sp
         apply_default(policy, id, &decision);
     } else if (decision.rule->effect == POLICY_ALLOW) {
         decision.verdict = POLICY_ALLOWED;
-        decision.reason = "allow_rule";
+        decision.reason = POLICY_REASON_ALLOW_RULE;
     } else {
-        decision.reason = "deny_rule";
+        decision.reason = POLICY_REASON_DENY_RULE;
     }
     return decision;
+}
+
+const char *policy_reason_name(enum policy_reason reason)
+{
+    static const char *const names[] = {
+#define REASON_NAME(id, name, fault) name,
+        POLICY_REASON_LIST(REASON_NAME)
+#undef REASON_NAME
+    };
+    return names[(unsigned)reason < POLICY_REASON_COUNT ? reason : POLICY_REASON_DEFAULT_DENY];
+}
+
+enum fault policy_fault(const struct policy_decision *decision)
+{
+    static const enum fault faults[] = {
+#define REASON_FAULT(id, name, fault) FAULT_##fault,
+        POLICY_REASON_LIST(REASON_FAULT)
+#undef REASON_FAULT
+    };
+    if (decision->verdict == POLICY_ALLOWED) {
+        return FAULT_OK;
+    }
+    enum fault fault = (unsigned)decision->reason < POLICY_REASON_COUNT ? faults[decision->reason]
+                                                                        : FAULT_DEFAULT_DENY;
+    return fault == FAULT_OK ? FAULT_DEFAULT_DENY : fault;
 }

@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "faults/faults.h"
 
 #define POLICY_MAX_RULES 1024 // per service; a longer list belongs in a glob
 #define POLICY_MAX_PATTERN_BYTES 2048
@@ -38,10 +39,25 @@ struct policy {
 
 enum policy_verdict { POLICY_DENIED = 0, POLICY_ALLOWED = 1 };
 
+// Which row decided: name, the fault that it is for whoever is denied.
+#define POLICY_REASON_LIST(X)                                                                      \
+    X(DEFAULT_DENY, "default_deny", DEFAULT_DENY)                                                  \
+    X(DENY_RULE, "deny_rule", DENY_RULE)                                                           \
+    X(ALLOW_RULE, "allow_rule", OK)                                                                \
+    X(GUARDED, "guarded", GUARDED)                                                                 \
+    X(UNAUTHENTICATED, "unauthenticated", UNAUTHENTICATED)                                         \
+    X(DEFAULT_ALLOW, "default_allow", OK)
+
+enum policy_reason {
+#define POLICY_REASON_ENUM(id, name, fault) POLICY_REASON_##id,
+    POLICY_REASON_LIST(POLICY_REASON_ENUM)
+#undef POLICY_REASON_ENUM
+        POLICY_REASON_COUNT,
+};
+
 struct policy_decision {
-    enum policy_verdict verdict; // DENIED unless a row of the table says allow
-    const char *reason;          // static: "deny_rule", "allow_rule", "guarded", "default_allow",
-                                 // "default_deny", "unauthenticated"
+    enum policy_verdict verdict;     // DENIED unless a row of the table says allow
+    enum policy_reason reason;       // which row decided
     const struct policy_rule *rule;  // the rule that decided, or NULL; borrowed from the policy
     const struct policy_rule *audit; // first audit rule that matched, or NULL
 };
@@ -59,3 +75,7 @@ void policy_unref(struct policy *policy);
 // `spiffe_id` NULL means a plaintext peer. `policy` NULL denies, and so does an ID that is none.
 struct policy_decision policy_decide(const struct policy *policy, const char *spiffe_id,
                                      size_t spiffe_id_length);
+// Static.
+const char *policy_reason_name(enum policy_reason reason);
+// FAULT_OK exactly when the decision allows.
+enum fault policy_fault(const struct policy_decision *decision);

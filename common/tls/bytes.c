@@ -160,7 +160,7 @@ int tls_bytes_send(WOLFSSL *ssl, char *bytes, int size, void *context)
         session->handshake->sent_length += (size_t)size;
     }
     if (session->answered_bytes > TLS_ANSWER_MAX_BYTES) {
-        tls_failure_set(session, TLS_FAULT_PROTOCOL,
+        tls_failure_set(session, FAULT_PROTOCOL,
                         "the other end asks for more answers (key updates) than it reads");
         return WOLFSSL_CBIO_ERR_GENERAL;
     }
@@ -168,7 +168,7 @@ int tls_bytes_send(WOLFSSL *ssl, char *bytes, int size, void *context)
         session->output = chunk_get(session->base.loop);
     }
     if (session->output == NULL || output_room(session) < (size_t)size) {
-        tls_failure_set(session, TLS_FAULT_NO_MEMORY, "no memory for an answer of %d bytes", size);
+        tls_failure_set(session, FAULT_NO_MEMORY, "no memory for an answer of %d bytes", size);
         return WOLFSSL_CBIO_ERR_GENERAL;
     }
     memcpy(session->output + session->output_end, bytes, (size_t)size);

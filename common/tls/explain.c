@@ -211,56 +211,55 @@ static bool sent_chain_is_ordered(const struct sent_chain *sent, size_t *top)
     return is_ordered;
 }
 
-static enum tls_fault explain_top(const struct sent_chain *sent, size_t top, char *out,
-                                  size_t out_bytes)
+static enum fault explain_top(const struct sent_chain *sent, size_t top, char *out,
+                              size_t out_bytes)
 {
     char name[NAME_TEXT_BYTES];
     const struct certificate *last = &sent->certificates[top];
     if (last->is_self_signed) {
         tls_explain_text(last->subject, strlen(last->subject), name, sizeof(name));
         tls_explain_add(out, out_bytes, "it leads to '%s', which is no root that we trust", name);
-        return TLS_FAULT_UNKNOWN_ISSUER;
+        return FAULT_UNKNOWN_ISSUER;
     }
     tls_explain_text(last->issuer, strlen(last->issuer), name, sizeof(name));
     if (top == 0) {
         tls_explain_add(out, out_bytes,
                         "the leaf's issuer '%s' was not sent, and is no root that we trust", name);
-        return TLS_FAULT_MISSING_INTERMEDIATE;
+        return FAULT_MISSING_INTERMEDIATE;
     }
     tls_explain_add(out, out_bytes, "its last issuer '%s' is no root that we trust", name);
-    return TLS_FAULT_UNKNOWN_ISSUER;
+    return FAULT_UNKNOWN_ISSUER;
 }
 
-static enum tls_fault explain_sent(const struct sent_chain *sent, char *out, size_t out_bytes)
+static enum fault explain_sent(const struct sent_chain *sent, char *out, size_t out_bytes)
 {
     size_t top = 0;
     if (sent->count == 0) {
-        return TLS_FAULT_UNTRUSTED_CHAIN;
+        return FAULT_UNTRUSTED_CHAIN;
     }
     if (sent->certificates[0].is_self_signed) {
         char name[NAME_TEXT_BYTES];
         tls_explain_text(sent->certificates[0].subject, strlen(sent->certificates[0].subject), name,
                          sizeof(name));
         tls_explain_add(out, out_bytes, "'%s' was issued by itself", name);
-        return TLS_FAULT_SELF_SIGNED;
+        return FAULT_SELF_SIGNED;
     }
     if (!sent_chain_is_ordered(sent, &top)) {
         tls_explain_add(
             out, out_bytes,
             "each of the %zu certificates sent must come before its issuer, the leaf first",
             sent->count);
-        return TLS_FAULT_WRONG_ORDER;
+        return FAULT_WRONG_ORDER;
     }
     return explain_top(sent, top, out, out_bytes);
 }
 
-enum tls_fault tls_explain_chain(const struct tls_examination *examination, char *out,
-                                 size_t out_bytes)
+enum fault tls_explain_chain(const struct tls_examination *examination, char *out, size_t out_bytes)
 {
     struct sent_chain sent;
     out[0] = '\0';
     sent_chain_open(&sent, examination);
-    enum tls_fault fault = explain_sent(&sent, out, out_bytes);
+    enum fault fault = explain_sent(&sent, out, out_bytes);
     sent_chain_close(&sent);
     if (examination->why != NULL) {
         tls_explain_add(out, out_bytes, "%s%s", out[0] == '\0' ? "" : "; ", examination->why);

@@ -2,8 +2,6 @@
 //
 // Foreign codes become faults here, once. The first fault recorded on a session stays: it is the
 // nearest to the cause.
-#include <ctype.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -13,38 +11,12 @@
 #define ALERT_ILLEGAL_PARAMETER 47
 #define ALERT_PROTOCOL_VERSION 70
 
-// --- Names ---------------------------------------------------------------------------------------
-
-static const char *const fault_upper_names[TLS_FAULT_COUNT] = {
-#define FAULT_NAME(name, text) #name,
-    TLS_FAULT_LIST(FAULT_NAME)
-#undef FAULT_NAME
-};
-
-#define FAULT_NAME_BYTES 24
-static char fault_names[TLS_FAULT_COUNT][FAULT_NAME_BYTES];
-static pthread_once_t fault_names_once = PTHREAD_ONCE_INIT;
-
-static void fault_fill_names(void)
-{
-    for (size_t i = 0; i < TLS_FAULT_COUNT; i++) {
-        const char *name = fault_upper_names[i];
-        for (size_t j = 0; name[j] != '\0' && j + 1 < FAULT_NAME_BYTES; j++) {
-            fault_names[i][j] = (char)tolower((unsigned char)name[j]);
-        }
-    }
-}
-
 const char *tls_failure_name(const struct tls_failure *failure)
 {
-    pthread_once(&fault_names_once, fault_fill_names);
-    if (failure->fault == TLS_FAULT_VERDICT) {
-        return verdict_reason_name(failure->verdict_reason);
-    }
-    return fault_names[failure->fault < TLS_FAULT_COUNT ? failure->fault : TLS_FAULT_INTERNAL];
+    return fault_name(failure->fault);
 }
 
-const struct tls_failure tls_no_failure = {.fault = TLS_FAULT_NONE};
+const struct tls_failure tls_no_failure = {.fault = FAULT_OK};
 
 // --- Recording -----------------------------------------------------------------------------------
 
@@ -56,10 +28,10 @@ struct tls_failure *tls_failure_of(struct tls_session *session)
     return session->failure;
 }
 
-void tls_failure_set(struct tls_session *session, enum tls_fault fault, const char *format, ...)
+void tls_failure_set(struct tls_session *session, enum fault fault, const char *format, ...)
 {
     struct tls_failure *failure = tls_failure_of(session);
-    if (failure == NULL || failure->fault != TLS_FAULT_NONE) {
+    if (failure == NULL || failure->fault != FAULT_OK) {
         return;
     }
     va_list args;
@@ -82,40 +54,40 @@ static void failure_note_alerts(struct tls_session *session, struct tls_failure 
 // --- wolfSSL's errors ----------------------------------------------------------------------------
 
 static const struct {
-    int error;            // wolfSSL's
-    enum tls_fault fault; // ours
+    int error;        // wolfSSL's
+    enum fault fault; // ours
 } library_faults[] = {
-    {VERSION_ERROR, TLS_FAULT_WRONG_VERSION},
-    {MATCH_SUITE_ERROR, TLS_FAULT_NO_COMMON_SUITE},
-    {UNSUPPORTED_SUITE, TLS_FAULT_NO_COMMON_SUITE},
-    {BAD_KEY_SHARE_DATA, TLS_FAULT_NO_COMMON_GROUP},
-    {ECC_CURVE_ERROR, TLS_FAULT_NO_COMMON_GROUP},
-    {UNKNOWN_ALPN_PROTOCOL_NAME_E, TLS_FAULT_ALPN_MISMATCH},
-    {UNKNOWN_SNI_HOST_NAME_E, TLS_FAULT_SNI_UNKNOWN},
-    {NO_PEER_CERT, TLS_FAULT_NO_CERTIFICATE},
-    {NO_PEER_KEY, TLS_FAULT_BAD_CERTIFICATE},
-    {PEER_KEY_ERROR, TLS_FAULT_BAD_CERTIFICATE},
-    {ECC_PEERKEY_ERROR, TLS_FAULT_BAD_CERTIFICATE},
-    {VERIFY_CERT_ERROR, TLS_FAULT_BAD_CERTIFICATE},
-    {VERIFY_SIGN_ERROR, TLS_FAULT_BAD_CERTIFICATE},
-    {SIG_VERIFY_E, TLS_FAULT_BAD_CERTIFICATE},
-    {RSA_KEY_SIZE_E, TLS_FAULT_BAD_CERTIFICATE},
-    {ECC_KEY_SIZE_E, TLS_FAULT_BAD_CERTIFICATE},
-    {KEYUSE_SIGNATURE_E, TLS_FAULT_BAD_CERTIFICATE},
-    {EXTKEYUSE_AUTH_E, TLS_FAULT_BAD_CERTIFICATE},
-    {ASN_PARSE_E, TLS_FAULT_BAD_CERTIFICATE},
-    {ASN_NAME_INVALID_E, TLS_FAULT_BAD_CERTIFICATE},
-    {ASN_ECC_KEY_E, TLS_FAULT_BAD_CERTIFICATE},
-    {ECC_CURVE_OID_E, TLS_FAULT_BAD_CERTIFICATE},
-    {ASN_NO_SIGNER_E, TLS_FAULT_UNTRUSTED_CHAIN},
-    {ASN_SELF_SIGNED_E, TLS_FAULT_SELF_SIGNED},
-    {ASN_BEFORE_DATE_E, TLS_FAULT_NOT_YET_VALID},
-    {ASN_AFTER_DATE_E, TLS_FAULT_EXPIRED},
-    {ASN_PATHLEN_INV_E, TLS_FAULT_CHAIN_TOO_LONG},
-    {ASN_PATHLEN_SIZE_E, TLS_FAULT_CHAIN_TOO_LONG},
-    {MAX_CHAIN_ERROR, TLS_FAULT_CHAIN_TOO_LONG},
-    {SOCKET_ERROR_E, TLS_FAULT_CLOSED},
-    {SOCKET_PEER_CLOSED_E, TLS_FAULT_CLOSED},
+    {VERSION_ERROR, FAULT_WRONG_VERSION},
+    {MATCH_SUITE_ERROR, FAULT_NO_COMMON_SUITE},
+    {UNSUPPORTED_SUITE, FAULT_NO_COMMON_SUITE},
+    {BAD_KEY_SHARE_DATA, FAULT_NO_COMMON_GROUP},
+    {ECC_CURVE_ERROR, FAULT_NO_COMMON_GROUP},
+    {UNKNOWN_ALPN_PROTOCOL_NAME_E, FAULT_ALPN_MISMATCH},
+    {UNKNOWN_SNI_HOST_NAME_E, FAULT_SNI_UNKNOWN},
+    {NO_PEER_CERT, FAULT_NO_CERTIFICATE},
+    {NO_PEER_KEY, FAULT_BAD_CERTIFICATE},
+    {PEER_KEY_ERROR, FAULT_BAD_CERTIFICATE},
+    {ECC_PEERKEY_ERROR, FAULT_BAD_CERTIFICATE},
+    {VERIFY_CERT_ERROR, FAULT_BAD_CERTIFICATE},
+    {VERIFY_SIGN_ERROR, FAULT_BAD_CERTIFICATE},
+    {SIG_VERIFY_E, FAULT_BAD_CERTIFICATE},
+    {RSA_KEY_SIZE_E, FAULT_BAD_CERTIFICATE},
+    {ECC_KEY_SIZE_E, FAULT_BAD_CERTIFICATE},
+    {KEYUSE_SIGNATURE_E, FAULT_BAD_CERTIFICATE},
+    {EXTKEYUSE_AUTH_E, FAULT_BAD_CERTIFICATE},
+    {ASN_PARSE_E, FAULT_BAD_CERTIFICATE},
+    {ASN_NAME_INVALID_E, FAULT_BAD_CERTIFICATE},
+    {ASN_ECC_KEY_E, FAULT_BAD_CERTIFICATE},
+    {ECC_CURVE_OID_E, FAULT_BAD_CERTIFICATE},
+    {ASN_NO_SIGNER_E, FAULT_UNTRUSTED_CHAIN},
+    {ASN_SELF_SIGNED_E, FAULT_SELF_SIGNED},
+    {ASN_BEFORE_DATE_E, FAULT_NOT_YET_VALID},
+    {ASN_AFTER_DATE_E, FAULT_CERTIFICATE_EXPIRED},
+    {ASN_PATHLEN_INV_E, FAULT_CHAIN_TOO_LONG},
+    {ASN_PATHLEN_SIZE_E, FAULT_CHAIN_TOO_LONG},
+    {MAX_CHAIN_ERROR, FAULT_CHAIN_TOO_LONG},
+    {SOCKET_ERROR_E, FAULT_CLOSED},
+    {SOCKET_PEER_CLOSED_E, FAULT_CLOSED},
 };
 
 bool tls_library_error_is_memory(int error)
@@ -123,10 +95,10 @@ bool tls_library_error_is_memory(int error)
     return error == MEMORY_E || error == MEMORY_ERROR;
 }
 
-static enum tls_fault fault_of_library(int error)
+static enum fault fault_of_library(int error)
 {
     if (tls_library_error_is_memory(error)) {
-        return TLS_FAULT_NO_MEMORY;
+        return FAULT_NO_MEMORY;
     }
     for (size_t i = 0; i < sizeof(library_faults) / sizeof(library_faults[0]); i++) {
         if (library_faults[i].error == error) {
@@ -134,8 +106,7 @@ static enum tls_fault fault_of_library(int error)
         }
     }
     // The other ASN.1 errors are about certificates too.
-    return error <= ASN_PARSE_E && error >= ASN_ALT_NAME_E ? TLS_FAULT_BAD_CERTIFICATE
-                                                           : TLS_FAULT_PROTOCOL;
+    return error <= ASN_PARSE_E && error >= ASN_ALT_NAME_E ? FAULT_BAD_CERTIFICATE : FAULT_PROTOCOL;
 }
 
 // RFC 8446 5.1: a first record is a handshake or an alert, and says 3.x.
@@ -173,12 +144,11 @@ static void failure_set_refused(struct tls_session *session, uint8_t alert)
     char meaning[sizeof(((struct tls_failure *)0)->detail)];
     tls_explain_alert(session, alert, meaning, sizeof(meaning));
     if (alert == ALERT_PROTOCOL_VERSION) {
-        tls_failure_set(session, TLS_FAULT_WRONG_VERSION, "%s", meaning);
+        tls_failure_set(session, FAULT_WRONG_VERSION, "%s", meaning);
     } else if (alert_is_about_group(session, alert)) {
-        tls_failure_set(session, TLS_FAULT_NO_COMMON_GROUP,
-                        "it refused to retry with a group of ours");
+        tls_failure_set(session, FAULT_NO_COMMON_GROUP, "it refused to retry with a group of ours");
     } else {
-        tls_failure_set(session, TLS_FAULT_REFUSED_BY_PEER, "%s", meaning);
+        tls_failure_set(session, FAULT_REFUSED_BY_PEER, "%s", meaning);
     }
 }
 
@@ -193,15 +163,15 @@ void tls_failure_set_cancelled(struct tls_session *session)
 
 static void failure_set_library(struct tls_session *session, int error)
 {
-    enum tls_fault fault = fault_of_library(error);
+    enum fault fault = fault_of_library(error);
     const char *reason = wolfSSL_ERR_reason_error_string((unsigned long)error);
-    if (fault == TLS_FAULT_CLOSED) {
+    if (fault == FAULT_CLOSED) {
         tls_failure_set(session, fault, "%s",
                         session->lower_status == RM_ERR_EOF ? "in order, but too early"
                                                             : rm_err_text(session->lower_status));
-    } else if (fault == TLS_FAULT_NO_CERTIFICATE) {
+    } else if (fault == FAULT_NO_CERTIFICATE) {
         tls_failure_set(session, fault, TLS_DETAIL_NO_CERTIFICATE);
-    } else if (fault == TLS_FAULT_ALPN_MISMATCH && session->handshake != NULL) {
+    } else if (fault == FAULT_ALPN_MISMATCH && session->handshake != NULL) {
         bool is_known = session->is_server && session->context->alpn_count > 0;
         tls_failure_set(session, fault, "wanted %s, found %s",
                         is_known ? session->context->alpn[0] : "one of those we offered",
@@ -220,7 +190,7 @@ enum rm_err tls_failure_from_library(struct tls_session *session, int library_er
     }
     failure_note_alerts(session, failure);
     if (session->handshake != NULL && !first_is_tls(session->handshake)) {
-        tls_failure_set(session, TLS_FAULT_NOT_TLS, "its first bytes %s",
+        tls_failure_set(session, FAULT_NOT_TLS, "its first bytes %s",
                         first_is_http(session->handshake) ? "are plain HTTP" : "are no TLS record");
     } else if (library_error == FATAL_ERROR && failure->alert_received != 0) {
         failure_set_refused(session, failure->alert_received);
@@ -230,73 +200,43 @@ enum rm_err tls_failure_from_library(struct tls_session *session, int library_er
     return tls_failure_code(failure);
 }
 
-static enum rm_err failure_code_of_verdict(enum verdict_reason reason)
-{
-    switch (reason) {
-    case VERDICT_REASON_CERTIFICATE_REVOKED:
-    case VERDICT_REASON_LINEAGE_LAPSED:
-        return RM_ERR_REVOKED;
-    case VERDICT_REASON_NOT_YET_VALID:
-    case VERDICT_REASON_CERTIFICATE_EXPIRED:
-        return RM_ERR_EXPIRED;
-    case VERDICT_REASON_UNKNOWN_TRUST_DOMAIN:
-    case VERDICT_REASON_NOT_ANCHORED:
-        return RM_ERR_UNTRUSTED;
-    case VERDICT_REASON_UNJUDGED:
-    case VERDICT_REASON_OK:
-    case VERDICT_REASON_NO_SPIFFE_ID:
-    case VERDICT_REASON_SEVERAL_SPIFFE_IDS:
-    case VERDICT_REASON_BAD_SPIFFE_ID:
-    case VERDICT_REASON_WRONG_USAGE:
-    case VERDICT_REASON_LEAF_IS_CA:
-    case VERDICT_REASON_WRONG_IDENTITY:
-    case VERDICT_REASON_COUNT:
-        break;
-    }
-    return RM_ERR_UNAUTHENTICATED;
-}
-
 enum rm_err tls_failure_code(const struct tls_failure *failure)
 {
-    switch (failure->fault) {
-    case TLS_FAULT_UNTRUSTED_CHAIN:
-    case TLS_FAULT_UNKNOWN_ISSUER:
-    case TLS_FAULT_SELF_SIGNED:
-    case TLS_FAULT_MISSING_INTERMEDIATE:
-    case TLS_FAULT_WRONG_ORDER:
-    case TLS_FAULT_CHAIN_TOO_LONG:
-        return RM_ERR_UNTRUSTED;
-    case TLS_FAULT_NO_CERTIFICATE:
-    case TLS_FAULT_BAD_CERTIFICATE:
-    case TLS_FAULT_WRONG_NAME:
-        return RM_ERR_UNAUTHENTICATED;
-    case TLS_FAULT_EXPIRED:
-    case TLS_FAULT_NOT_YET_VALID:
-        return RM_ERR_EXPIRED;
-    case TLS_FAULT_VERDICT:
-        return failure_code_of_verdict(failure->verdict_reason);
-    case TLS_FAULT_REFUSED_BY_PEER:
-        return RM_ERR_REFUSED_BY_PEER;
-    case TLS_FAULT_TIMEOUT:
-        return RM_ERR_TIMEOUT;
-    case TLS_FAULT_CLOSED:
-        return RM_ERR_RESET;
-    case TLS_FAULT_NO_MEMORY:
-        return RM_ERR_NO_MEMORY;
-    case TLS_FAULT_INTERNAL:
-        return RM_ERR_INTERNAL;
-    case TLS_FAULT_NONE:
-    case TLS_FAULT_WRONG_VERSION:
-    case TLS_FAULT_NO_COMMON_SUITE:
-    case TLS_FAULT_NO_COMMON_GROUP:
-    case TLS_FAULT_ALPN_MISSING:
-    case TLS_FAULT_ALPN_MISMATCH:
-    case TLS_FAULT_SNI_MISSING:
-    case TLS_FAULT_SNI_UNKNOWN:
-    case TLS_FAULT_NOT_TLS:
-    case TLS_FAULT_PROTOCOL:
-    case TLS_FAULT_COUNT:
-        break;
+    static const struct {
+        enum fault fault; // what happened
+        enum rm_err code; // what callers branch on; RM_ERR_TLS for all others
+    } codes[] = {
+        {FAULT_UNTRUSTED_CHAIN, RM_ERR_UNTRUSTED},
+        {FAULT_UNKNOWN_ISSUER, RM_ERR_UNTRUSTED},
+        {FAULT_SELF_SIGNED, RM_ERR_UNTRUSTED},
+        {FAULT_MISSING_INTERMEDIATE, RM_ERR_UNTRUSTED},
+        {FAULT_WRONG_ORDER, RM_ERR_UNTRUSTED},
+        {FAULT_CHAIN_TOO_LONG, RM_ERR_UNTRUSTED},
+        {FAULT_UNKNOWN_TRUST_DOMAIN, RM_ERR_UNTRUSTED},
+        {FAULT_NOT_ANCHORED, RM_ERR_UNTRUSTED},
+        {FAULT_NO_CERTIFICATE, RM_ERR_UNAUTHENTICATED},
+        {FAULT_BAD_CERTIFICATE, RM_ERR_UNAUTHENTICATED},
+        {FAULT_UNJUDGED, RM_ERR_UNAUTHENTICATED},
+        {FAULT_NO_SPIFFE_ID, RM_ERR_UNAUTHENTICATED},
+        {FAULT_SEVERAL_SPIFFE_IDS, RM_ERR_UNAUTHENTICATED},
+        {FAULT_BAD_SPIFFE_ID, RM_ERR_UNAUTHENTICATED},
+        {FAULT_WRONG_USAGE, RM_ERR_UNAUTHENTICATED},
+        {FAULT_LEAF_IS_CA, RM_ERR_UNAUTHENTICATED},
+        {FAULT_WRONG_IDENTITY, RM_ERR_UNAUTHENTICATED},
+        {FAULT_CERTIFICATE_EXPIRED, RM_ERR_EXPIRED},
+        {FAULT_NOT_YET_VALID, RM_ERR_EXPIRED},
+        {FAULT_CERTIFICATE_REVOKED, RM_ERR_REVOKED},
+        {FAULT_LINEAGE_LAPSED, RM_ERR_REVOKED},
+        {FAULT_REFUSED_BY_PEER, RM_ERR_REFUSED_BY_PEER},
+        {FAULT_TIMEOUT, RM_ERR_TIMEOUT},
+        {FAULT_CLOSED, RM_ERR_RESET},
+        {FAULT_NO_MEMORY, RM_ERR_NO_MEMORY},
+        {FAULT_INTERNAL, RM_ERR_INTERNAL},
+    };
+    for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++) {
+        if (codes[i].fault == failure->fault) {
+            return codes[i].code;
+        }
     }
     return RM_ERR_TLS;
 }

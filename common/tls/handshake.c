@@ -70,7 +70,7 @@ static bool handshake_check_peer(struct tls_session *session)
     if (session->peer != NULL || (may_be_anonymous && session->handshake->is_anonymous)) {
         return true;
     }
-    tls_failure_set(session, TLS_FAULT_INTERNAL, "the handshake ended without a verdict");
+    tls_failure_set(session, FAULT_INTERNAL, "the handshake ended without a verdict");
     return false;
 }
 

@@ -104,13 +104,13 @@ static bool hello_check_sni(struct tls_session *session, int *alert)
         return true;
     }
     if (length == 0) {
-        tls_failure_set(session, TLS_FAULT_SNI_MISSING, "wanted one of our %zu names, found none",
+        tls_failure_set(session, FAULT_SNI_MISSING, "wanted one of our %zu names, found none",
                         context->own_name_count);
         *alert = ALERT_MISSING_EXTENSION;
         return false;
     }
     if (length >= sizeof(session->facts.sni) || !tls_context_knows(context, session->facts.sni)) {
-        tls_failure_set(session, TLS_FAULT_SNI_UNKNOWN, "wanted %s%s, found %.100s",
+        tls_failure_set(session, FAULT_SNI_UNKNOWN, "wanted %s%s, found %.100s",
                         context->own_name_count > 0 ? context->own_names[0] : "a name of ours",
                         context->own_name_count > 1 ? " or another name of ours" : "",
                         session->facts.sni);
@@ -130,7 +130,7 @@ static bool hello_check_alpn(struct tls_session *session, int *alert)
         if (!session->context->is_alpn_required) {
             return true;
         }
-        tls_failure_set(session, TLS_FAULT_ALPN_MISSING, "wanted %s, the client offered none",
+        tls_failure_set(session, FAULT_ALPN_MISSING, "wanted %s, the client offered none",
                         session->context->alpn[0]);
         *alert = ALERT_NO_APPLICATION_PROTOCOL;
         return false;
@@ -168,7 +168,7 @@ bool tls_hello_check(struct tls_session *session)
     if (!session->context->is_alpn_required) {
         return true;
     }
-    tls_failure_set(session, TLS_FAULT_ALPN_MISSING, "wanted %s, the other end chose none",
+    tls_failure_set(session, FAULT_ALPN_MISSING, "wanted %s, the other end chose none",
                     session->context->alpn[0]);
     return false;
 }

@@ -85,7 +85,7 @@ static int pinned_judge(struct tls_session *session, struct tls_examination *exa
 {
     struct trust_snapshot *trust = pinned_trust(session->context->pins, examination);
     if (trust == NULL) {
-        tls_failure_set(session, TLS_FAULT_UNTRUSTED_CHAIN,
+        tls_failure_set(session, FAULT_UNTRUSTED_CHAIN,
                         "none of the %zu certificates sent is a root whose key hash is pinned",
                         examination->count);
         return 0;
@@ -112,11 +112,11 @@ int tls_verify_pinned(int is_verified, WOLFSSL_X509_STORE_CTX *store)
     peer_unref(session->peer);
     session->peer = NULL; // an earlier answer does not stand for this one
     if (examination.count == 0) {
-        tls_failure_set(session, TLS_FAULT_NO_CERTIFICATE, TLS_DETAIL_NO_CERTIFICATE);
+        tls_failure_set(session, FAULT_NO_CERTIFICATE, TLS_DETAIL_NO_CERTIFICATE);
         return 0;
     }
     if ((is_verified == 1) != (store->error == 0)) {
-        tls_failure_set(session, TLS_FAULT_INTERNAL, "wolfSSL contradicts itself");
+        tls_failure_set(session, FAULT_INTERNAL, "wolfSSL contradicts itself");
         return 0;
     }
     int answer = pinned_judge(session, &examination, store->error);

@@ -303,7 +303,7 @@ static void probe_on_timer(void *context)
         probe_finish(probe);
         return;
     }
-    tls_failure_set(&probe->session, TLS_FAULT_TIMEOUT, "no end of the handshake after %u ms%s",
+    tls_failure_set(&probe->session, FAULT_TIMEOUT, "no end of the handshake after %u ms%s",
                     (unsigned)((clock_mono_ns() - probe->started_ns) / 1000000),
                     probe->hello_length == 0 ? "; not one byte was received" : "");
     probe_fail(probe, RM_ERR_TIMEOUT);

@@ -32,8 +32,8 @@ static void probe_judge(struct tls_probe *probe, const WOLFSSL_X509_STORE_CTX *s
     if (!probe_accepts(probe, &examination, library_error)) {
         tls_examination_refuse(&probe->session, &examination, library_error);
         tls_probe_take_failure(probe, &probe->report.judgement);
-        if (probe->report.judgement.fault == TLS_FAULT_NONE) {
-            probe->report.judgement.fault = TLS_FAULT_NO_MEMORY; // to say what it was
+        if (probe->report.judgement.fault == FAULT_OK) {
+            probe->report.judgement.fault = FAULT_NO_MEMORY; // to say what it was
         }
     }
     for (size_t i = 0; i < examination.count; i++) {

@@ -2,7 +2,9 @@
 //
 // Why a peer's certificates were refused: wolfSSL's error, the anchor check and the verdict make
 // one name. Nothing here decides; everything that comes here is refused already.
+#include <stdio.h>
 
+#include "base/encode.h"
 #include "tls/tls_internal.h"
 
 #define DETAIL_BYTES sizeof(((struct tls_failure *)0)->detail)
@@ -11,35 +13,91 @@
 static void refuse_chain(struct tls_session *session, const struct tls_examination *examination)
 {
     char detail[DETAIL_BYTES];
-    enum tls_fault fault = tls_explain_chain(examination, detail, sizeof(detail));
+    enum fault fault = tls_explain_chain(examination, detail, sizeof(detail));
     tls_failure_set(session, fault, "%s", detail);
 }
 
 static void refuse_dates(struct tls_session *session, const struct tls_examination *examination,
-                         enum tls_fault fault)
+                         enum fault fault)
 {
     char detail[DETAIL_BYTES] = "";
     tls_explain_dates(session, examination, detail, sizeof(detail));
     tls_failure_set(session, fault, "%s", detail);
 }
 
-static void refuse_identity(struct tls_session *session, const struct tls_examination *examination)
+// --- Identities: wanted and found ---------------------------------------------------------------
+
+static void found_id(const struct tls_examination *examination, char out[ID_TEXT_BYTES])
 {
-    char found[ID_TEXT_BYTES] = "none";
+    (void)snprintf(out, ID_TEXT_BYTES, "none");
+    if (examination->facts.spiffe_id != NULL) {
+        tls_explain_text(examination->facts.spiffe_id, examination->facts.spiffe_id_length, out,
+                         ID_TEXT_BYTES);
+    }
+}
+
+static void refuse_other_identity(struct tls_session *session, const char *found)
+{
     const struct tls_handshake *handshake = session->handshake;
     const struct tls_pins *pins = session->context->pins;
     const char *wanted = handshake->expected_count > 0 ? handshake->expected_ids[0] : "nobody";
-    if (examination->facts.spiffe_id != NULL) {
-        tls_explain_text(examination->facts.spiffe_id, examination->facts.spiffe_id_length, found,
-                         sizeof(found));
-    }
-    if (examination->answer.reason == VERDICT_REASON_WRONG_IDENTITY) {
-        tls_failure_set(session, TLS_FAULT_VERDICT, "wanted %.100s%s, found %s",
-                        pins != NULL ? pins->control_id : wanted,
-                        handshake->expected_count > 1 ? " or another" : "", found);
+    tls_failure_set(session, FAULT_WRONG_IDENTITY, "wanted %.100s%s, found %s",
+                    pins != NULL ? pins->control_id : wanted,
+                    handshake->expected_count > 1 ? " or another" : "", found);
+}
+
+static void refuse_domain(struct tls_session *session, const char *found)
+{
+    const struct tls_pins *pins = session->context->pins;
+    const struct trust_snapshot *trust = session->context->trust;
+    size_t count = trust == NULL ? 0 : trust_domain_count(trust);
+    const char *known = count > 0 ? trust_domain_at(trust, 0)->name : "none";
+    tls_failure_set(session, FAULT_UNKNOWN_TRUST_DOMAIN, "wanted trust domain %.80s%s, found %s",
+                    pins != NULL ? pins->trust_domain : known,
+                    count > 1 ? " or another known one" : "", found);
+}
+
+static void refuse_usage(struct tls_session *session, const struct chain_facts *facts,
+                         const char *found)
+{
+    tls_failure_set(
+        session, FAULT_WRONG_USAGE,
+        "wanted digitalSignature and %s, found%s%s%s%s%s in the certificate of %s",
+        session->is_server ? "clientAuth" : "serverAuth",
+        facts->has_digital_signature ? " digitalSignature" : "",
+        facts->has_cert_sign ? " keyCertSign or cRLSign" : "",
+        facts->has_server_auth ? " serverAuth" : "", facts->has_client_auth ? " clientAuth" : "",
+        facts->has_server_auth || facts->has_client_auth ? "" : " another usage", found);
+}
+
+static void refuse_withdrawn(struct tls_session *session, enum fault fault,
+                             const struct chain_facts *facts, const char *found)
+{
+    char serial[HEX_BYTES(SERIAL_MAX_BYTES)];
+    hex_encode(facts->serial, facts->serial_length, serial);
+    tls_failure_set(session, fault, "found %s, serial %s", found, serial);
+}
+
+static void refuse_identity(struct tls_session *session, const struct tls_examination *examination)
+{
+    const struct chain_facts *facts = &examination->facts;
+    enum fault fault = verdict_fault(examination->answer.reason);
+    char found[ID_TEXT_BYTES];
+    found_id(examination, found);
+    if (fault == FAULT_WRONG_IDENTITY) {
+        refuse_other_identity(session, found);
+    } else if (fault == FAULT_UNKNOWN_TRUST_DOMAIN) {
+        refuse_domain(session, found);
+    } else if (fault == FAULT_WRONG_USAGE) {
+        refuse_usage(session, facts, found);
+    } else if (fault == FAULT_CERTIFICATE_REVOKED || fault == FAULT_LINEAGE_LAPSED) {
+        refuse_withdrawn(session, fault, facts, found);
+    } else if (fault == FAULT_NO_SPIFFE_ID || fault == FAULT_SEVERAL_SPIFFE_IDS) {
+        tls_failure_set(session, fault, "wanted one URI SAN, found %u", (unsigned)facts->uri_count);
+    } else if (fault == FAULT_BAD_SPIFFE_ID) {
+        tls_failure_set(session, fault, "wanted spiffe://<trust domain>/<path>, found %s", found);
     } else {
-        tls_failure_set(session, TLS_FAULT_VERDICT, "found %s%s%s", found,
-                        examination->why == NULL ? "" : "; ",
+        tls_failure_set(session, fault, "found %s%s%s", found, examination->why == NULL ? "" : "; ",
                         examination->why == NULL ? "" : examination->why);
     }
 }
@@ -57,7 +115,7 @@ static bool refuse_by_library(struct tls_session *session,
 {
     enum verdict_reason reason = examination->answer.reason;
     if (error == ASN_PATHLEN_INV_E || error == ASN_PATHLEN_SIZE_E || error == MAX_CHAIN_ERROR) {
-        tls_failure_set(session, TLS_FAULT_CHAIN_TOO_LONG, "%zu certificates; a CA allows fewer",
+        tls_failure_set(session, FAULT_CHAIN_TOO_LONG, "%zu certificates; a CA allows fewer",
                         examination->count);
         return true;
     }
@@ -73,10 +131,10 @@ static void refuse_by_verdict(struct tls_session *session,
 {
     switch (examination->answer.reason) {
     case VERDICT_REASON_NOT_YET_VALID:
-        refuse_dates(session, examination, TLS_FAULT_NOT_YET_VALID);
+        refuse_dates(session, examination, FAULT_NOT_YET_VALID);
         break;
     case VERDICT_REASON_CERTIFICATE_EXPIRED:
-        refuse_dates(session, examination, TLS_FAULT_EXPIRED);
+        refuse_dates(session, examination, FAULT_CERTIFICATE_EXPIRED);
         break;
     case VERDICT_REASON_OK:
         // The library alone said no; its error names the fault when the handshake ends.
@@ -105,16 +163,13 @@ void tls_examination_refuse(struct tls_session *session, const struct tls_examin
     struct tls_failure *failure = tls_failure_of(session);
     peer_unref(session->peer);
     session->peer = NULL;
-    if (failure == NULL || failure->fault != TLS_FAULT_NONE) {
+    if (failure == NULL || failure->fault != FAULT_OK) {
         return;
     }
-    failure->verdict_reason = examination->answer.verdict == VERDICT_IDENTITY
-                                  ? VERDICT_REASON_UNJUDGED
-                                  : examination->answer.reason;
     if (examination->result == RM_ERR_NO_MEMORY || tls_library_error_is_memory(library_error)) {
-        tls_failure_set(session, TLS_FAULT_NO_MEMORY, "no memory to judge the peer's certificates");
+        tls_failure_set(session, FAULT_NO_MEMORY, "no memory to judge the peer's certificates");
     } else if (examination->result != RM_OK) {
-        tls_failure_set(session, TLS_FAULT_BAD_CERTIFICATE, "the leaf certificate cannot be read");
+        tls_failure_set(session, FAULT_BAD_CERTIFICATE, "the leaf certificate cannot be read");
     } else if (!refuse_by_library(session, examination, library_error)) {
         refuse_by_verdict(session, examination, library_error);
     }

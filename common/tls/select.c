@@ -90,7 +90,7 @@ static enum rm_err select_begin(struct tls_session *session, const char *name)
 static enum rm_err select_fail(struct tls_session *session, enum rm_err result)
 {
     if (result == RM_ERR_NO_MEMORY || result == RM_ERR_TOO_LARGE) {
-        tls_failure_set(session, TLS_FAULT_NO_MEMORY, "no memory for the client's hello");
+        tls_failure_set(session, FAULT_NO_MEMORY, "no memory for the client's hello");
         return RM_ERR_NO_MEMORY;
     }
     session->lower_status = result;

@@ -152,7 +152,7 @@ void tls_session_on_timer(void *context)
     struct tls_session *session = context;
     if (sm_is(&session->sm, TLS_HANDSHAKING)) {
         tls_failure_set(
-            session, TLS_FAULT_TIMEOUT, "no end of the handshake after %u ms%s",
+            session, FAULT_TIMEOUT, "no end of the handshake after %u ms%s",
             (unsigned)(loop_now_ms(session->base.loop) - session->handshake->started_ms),
             session->handshake->first_length == 0 ? "; not one byte was received" : "");
         tls_handshake_fail(session, RM_ERR_TIMEOUT);

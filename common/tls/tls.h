@@ -19,9 +19,9 @@
 #include "base/error.h"
 #include "crypto/certificate.h"
 #include "crypto/key.h"
+#include "faults/faults.h"
 #include "identity/spiffe.h"
 #include "identity/trust.h"
-#include "identity/verdict.h"
 #include "stream/stream.h"
 #include "tls/pace.h"
 
@@ -104,54 +104,17 @@ struct tls_facts {
     uint32_t handshake_ms;      // from start to finish
 };
 
-// One name for each way a handshake or a connection fails, wherever it is judged.
-#define TLS_FAULT_LIST(X)                                                                          \
-    X(NONE, "no fault")                                                                            \
-    X(UNTRUSTED_CHAIN, "the certificate chain does not lead to a trusted root")                    \
-    X(UNKNOWN_ISSUER, "the certificate chain ends at an issuer that is not trusted here")          \
-    X(SELF_SIGNED, "the certificate is self-signed")                                               \
-    X(MISSING_INTERMEDIATE, "an intermediate certificate is missing from the chain")               \
-    X(WRONG_ORDER, "the certificates of the chain are in the wrong order")                         \
-    X(CHAIN_TOO_LONG, "the certificate chain is longer than it may be")                            \
-    X(NO_CERTIFICATE, "the other end showed no certificate")                                       \
-    X(EXPIRED, "the certificate has expired")                                                      \
-    X(NOT_YET_VALID, "the certificate is not yet valid")                                           \
-    X(BAD_CERTIFICATE, "the certificate or its proof of possession is wrong")                      \
-    X(VERDICT, "the peer verdict said no")                                                         \
-    X(WRONG_NAME, "the certificate is for another name")                                           \
-    X(WRONG_VERSION, "the other end offers no TLS 1.3")                                            \
-    X(NO_COMMON_SUITE, "no cipher suite in common")                                                \
-    X(NO_COMMON_GROUP, "no key exchange group in common")                                          \
-    X(ALPN_MISSING, "the other end offered or chose no application protocol (ALPN)")               \
-    X(ALPN_MISMATCH, "no application protocol (ALPN) in common")                                   \
-    X(SNI_MISSING, "the other end sent no server name (SNI)")                                      \
-    X(SNI_UNKNOWN, "the other end asked for a server name (SNI) that is not ours")                 \
-    X(NOT_TLS, "the other end does not speak TLS")                                                 \
-    X(REFUSED_BY_PEER, "the other end refused us")                                                 \
-    X(TIMEOUT, "the handshake took too long")                                                      \
-    X(CLOSED, "the other end closed the connection during the handshake")                          \
-    X(PROTOCOL, "the other end broke the protocol")                                                \
-    X(NO_MEMORY, "out of memory")                                                                  \
-    X(INTERNAL, "internal error")
-
-enum tls_fault {
-#define TLS_FAULT_ENUM(name, text) TLS_FAULT_##name,
-    TLS_FAULT_LIST(TLS_FAULT_ENUM)
-#undef TLS_FAULT_ENUM
-        TLS_FAULT_COUNT,
-};
-
 struct tls_failure {
-    enum tls_fault fault;               // NONE while all is well
-    enum verdict_reason verdict_reason; // UNJUDGED when the failure came before a verdict
-    uint8_t alert_received;             // TLS alert number; 0 (close_notify) when none
-    uint8_t alert_sent;                 // the same
-    char detail[256];                   // wanted and found, dates, clock: for people; "" when none
+    enum fault fault;       // OK while all is well
+    uint8_t alert_received; // TLS alert number; 0 (close_notify) when none
+    uint8_t alert_sent;     // the same
+    char detail[256];       // wanted and found, dates, clock: for people; "" when none
 };
-// Lower-case metric and log name: of the verdict's reason when the fault is VERDICT, of the fault
-// otherwise; "refused_by_peer(<alert>)" keeps only "refused_by_peer" here. Static.
+#define TLS_FAILURE_TEXT_BYTES 640 // a fault's sentence and its detail
+// Of the fault: for logs and metrics; "refused_by_peer(<alert>)" keeps only "refused_by_peer" here.
+// Static.
 const char *tls_failure_name(const struct tls_failure *failure);
-// One sentence: what, likely cause, what to do. `out` is always terminated.
+// One sentence: what (wanted and found), likely cause, what to do. `out` is always terminated.
 void tls_failure_text(const struct tls_failure *failure, char *out, size_t out_bytes);
 // "certificate_expired" for 45. "unknown" for numbers that no RFC assigns. Static.
 const char *tls_alert_name(uint8_t alert);

@@ -38,6 +38,7 @@
 #include "base/machine.h"
 #include "base/map.h"
 #include "crypto/crypto.h"
+#include "identity/verdict.h"
 #include "tls/tls.h"
 
 #define TLS_RECORD_MAX_BYTES 16384   // RFC 8446 5.1: plaintext of one record
@@ -348,7 +349,7 @@ void tls_examination_refuse(struct tls_session *session, const struct tls_examin
 // The session's failure, made on first use; NULL when memory is exhausted.
 struct tls_failure *tls_failure_of(struct tls_session *session);
 // Records `fault` and a sentence unless one is recorded already: the first is nearest to the cause.
-void tls_failure_set(struct tls_session *session, enum tls_fault fault, const char *format, ...)
+void tls_failure_set(struct tls_session *session, enum fault fault, const char *format, ...)
     RM_PRINTF(3, 4);
 // Records what wolfSSL's error means, with the alerts that went either way. The result is for
 // on_ready or for a read.
@@ -369,8 +370,8 @@ void tls_explain_alert(const struct tls_session *session, uint8_t alert, char *o
 void tls_explain_dates(const struct tls_session *session, const struct tls_examination *examination,
                        char *out, size_t out_bytes);
 // Which of the untrusted-chain faults this chain shows; writes what was found.
-enum tls_fault tls_explain_chain(const struct tls_examination *examination, char *out,
-                                 size_t out_bytes);
+enum fault tls_explain_chain(const struct tls_examination *examination, char *out,
+                             size_t out_bytes);
 // Appends, cut at the end of `out`.
 void tls_explain_add(char *out, size_t out_bytes, const char *format, ...) RM_PRINTF(3, 4);
 // Copies peer-controlled text with everything unprintable replaced.

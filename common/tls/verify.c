@@ -52,7 +52,7 @@ bool tls_examination_accept(struct tls_session *session, const struct tls_examin
     peer_unref(session->peer);
     session->peer = peer_new(&examination->facts, false);
     if (session->peer == NULL) {
-        tls_failure_set(session, TLS_FAULT_NO_MEMORY, "no memory for the peer's identity");
+        tls_failure_set(session, FAULT_NO_MEMORY, "no memory for the peer's identity");
     }
     return session->peer != NULL;
 }
@@ -65,7 +65,7 @@ static int verify_nobody(struct tls_session *session, int is_verified)
         tls_ticket_consider(session);
         return 1;
     }
-    tls_failure_set(session, TLS_FAULT_NO_CERTIFICATE, TLS_DETAIL_NO_CERTIFICATE);
+    tls_failure_set(session, FAULT_NO_CERTIFICATE, TLS_DETAIL_NO_CERTIFICATE);
     return 0;
 }
 

@@ -165,8 +165,8 @@ static enum rpc_status check_svid(struct access *access, enum access_class wante
 {
     enum verdict_reason reason = judge_peer(access, peer, false);
     if (reason != VERDICT_REASON_OK) {
-        return refuse(access, RPC_PERMISSION_DENIED, verdict_reason_name(reason),
-                      verdict_reason_text(reason));
+        return refuse(access, RPC_PERMISSION_DENIED, fault_name(verdict_fault(reason)),
+                      fault_sentence(verdict_fault(reason)));
     }
     if (wanted == ACCESS_ANYONE) {
         return RPC_OK;

@@ -343,7 +343,7 @@ static void note_refusal(struct certs *certs, enum rpc_status status, const char
 {
     char sentence[RM_ERROR_MESSAGE_BYTES];
     if (failure != NULL) {
-        char why[512];
+        char why[TLS_FAILURE_TEXT_BYTES];
         tls_failure_text(failure, why, sizeof why);
         snprintf(sentence, sizeof sentence, "the control plane at %s ended the connection: %s",
                  certs->config->control.address, why);
@@ -353,7 +353,7 @@ static void note_refusal(struct certs *certs, enum rpc_status status, const char
                  rpc_status_name(status), text != NULL ? text : "");
     }
     // A certificate that it does not accept cannot renew itself.
-    if (is_refusal(status) || (failure != NULL && failure->fault == TLS_FAULT_REFUSED_BY_PEER)) {
+    if (is_refusal(status) || (failure != NULL && failure->fault == FAULT_REFUSED_BY_PEER)) {
         certs->is_renewal_refused = certs->is_renewal_refused || certs->attempt == CERTS_RENEW;
         certs->is_rejoin_refused = certs->is_rejoin_refused || certs->attempt == CERTS_REJOIN;
     }

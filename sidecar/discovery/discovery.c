@@ -93,7 +93,7 @@ static void session_on_call_close(void *context, struct rpc_call *call, enum rpc
     if (is_wanted(session) && status != RPC_OK) {
         const struct tls_failure *failure =
             session->link != NULL ? link_failure(session->link) : NULL;
-        char why[512];
+        char why[TLS_FAILURE_TEXT_BYTES];
         snprintf(why, sizeof why, "%s", text);
         if (failure != NULL) {
             tls_failure_text(failure, why, sizeof why);

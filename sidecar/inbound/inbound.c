@@ -107,7 +107,7 @@ static bool send_reply(struct inbound *inbound, enum tunnel_status status, const
            written == length;
 }
 
-static void refuse(struct inbound *inbound, enum tunnel_status status, const char *reason,
+static void refuse(struct inbound *inbound, enum tunnel_status status, enum fault reason,
                    const char *detail)
 {
     static struct log_limit limit;
@@ -115,11 +115,12 @@ static void refuse(struct inbound *inbound, enum tunnel_status status, const cha
     connection_fail(&inbound->base, reason, detail);
     const struct peer *peer = inbound->base.peer;
     if (log_limit_pass(&limit, &suppressed)) {
-        log_warn(LOG_INBOUND, "refused", LOG_STR("reason", reason), LOG_STR("detail", detail),
+        log_warn(LOG_INBOUND, "refused", LOG_STR("reason", fault_name(reason)),
+                 LOG_STR("detail", detail), LOG_STR("text", fault_sentence(reason)),
                  LOG_STR("peer_identity", peer != NULL ? peer->spiffe_id : NULL),
                  LOG_STR("service", inbound->base.service), LOG_U64("suppressed", suppressed));
     }
-    bool is_told = !inbound->is_edge && send_reply(inbound, status, reason);
+    bool is_told = !inbound->is_edge && send_reply(inbound, status, fault_name(reason));
     inbound_close(inbound, is_told ? STREAM_CLOSE_ORDERLY : STREAM_CLOSE_ABORT);
 }
 
@@ -130,11 +131,11 @@ static void inbound_on_relay_done(void *context, const struct relay_result *resu
     inbound_free(inbound);
 }
 
-static const char *inbound_judge(struct connection *connection)
+static enum fault inbound_judge(struct connection *connection)
 {
     struct inbound *inbound = (struct inbound *)(void *)connection;
-    const char *reason = connection_judge_peer(connection, NULL, 0);
-    if (reason != NULL) {
+    enum fault reason = connection_judge_peer(connection, NULL, 0);
+    if (reason != FAULT_OK) {
         return reason;
     }
     const struct snapshot *now = connection->worker->snapshot;
@@ -147,10 +148,10 @@ static const char *inbound_judge(struct connection *connection)
                                    connection->peer->spiffe_id_length);
         }
     }
-    return "service_withdrawn";
+    return FAULT_SERVICE_WITHDRAWN;
 }
 
-static void inbound_cut(struct connection *connection, const char *reason)
+static void inbound_cut(struct connection *connection, enum fault reason)
 {
     struct inbound *inbound = (struct inbound *)(void *)connection;
     if (inbound->relay != NULL && relay_is_closing(inbound->relay)) {
@@ -180,7 +181,7 @@ static void start_relay(struct inbound *inbound, struct stream *target)
     }
     if (relay_start(inbound->tunnel, target, &options, inbound_on_relay_done, inbound,
                     &inbound->relay) != RM_OK) {
-        connection_fail(&inbound->base, "no_memory", NULL);
+        connection_fail(&inbound->base, FAULT_NO_MEMORY, NULL);
         stream_close(target, STREAM_CLOSE_ABORT, NULL, NULL);
         inbound_close(inbound, STREAM_CLOSE_ABORT);
         return;
@@ -199,8 +200,8 @@ static void inbound_on_target(void *context, enum rm_err result, struct stream *
     struct inbound *inbound = context;
     inbound->connecting = NULL;
     // Trust or policy may have changed since the handshake: judged before a byte passes.
-    const char *refusal = inbound_judge(&inbound->base);
-    if (refusal != NULL) {
+    enum fault refusal = inbound_judge(&inbound->base);
+    if (refusal != FAULT_OK) {
         if (result == RM_OK) {
             stream_close(target, STREAM_CLOSE_ABORT, NULL, NULL);
         }
@@ -212,11 +213,11 @@ static void inbound_on_target(void *context, enum rm_err result, struct stream *
         char text[STREAM_ADDRESS_TEXT_BYTES];
         stream_address_text(&inbound->base.application, text);
         snprintf(detail, sizeof detail, "the application at %s: %s", text, rm_err_text(result));
-        refuse(inbound, TUNNEL_UNREACHABLE, "application_unreachable", detail);
+        refuse(inbound, TUNNEL_UNREACHABLE, FAULT_APPLICATION_UNREACHABLE, detail);
         return;
     }
     if (!inbound->is_edge && !send_reply(inbound, TUNNEL_OK, "")) {
-        connection_fail(&inbound->base, "tunnel_reset", "the Reply could not be sent");
+        connection_fail(&inbound->base, FAULT_TUNNEL_RESET, "the Reply could not be sent");
         stream_close(target, STREAM_CLOSE_ABORT, NULL, NULL);
         inbound_close(inbound, STREAM_CLOSE_ABORT);
         return;
@@ -229,12 +230,12 @@ static void connect_target(struct inbound *inbound)
     const struct sidecar_config *config = inbound->snapshot->config;
     const struct sidecar_inbound_service *services = config->services.items;
     const struct sidecar_inbound_service *service = &services[inbound->service];
-    const char *refusal =
+    enum fault refusal =
         snapshot_decide(inbound->snapshot, inbound->service, inbound->base.peer->spiffe_id,
                         inbound->base.peer->spiffe_id_length);
-    if (refusal != NULL) {
+    if (refusal != FAULT_OK) {
         // Without a view we cannot say yes; another endpoint of the service may have one.
-        bool is_passing = strcmp(refusal, "view_missing") == 0;
+        bool is_passing = refusal == FAULT_VIEW_MISSING;
         refuse(inbound, is_passing ? TUNNEL_UNREACHABLE : TUNNEL_DENIED, refusal, NULL);
         return;
     }
@@ -246,7 +247,7 @@ static void connect_target(struct inbound *inbound)
                                         (uint32_t)config->connect_timeout_ms, inbound_on_target,
                                         inbound, &inbound->connecting);
     if (result != RM_OK) {
-        refuse(inbound, TUNNEL_UNREACHABLE, "application_unreachable", rm_err_text(result));
+        refuse(inbound, TUNNEL_UNREACHABLE, FAULT_APPLICATION_UNREACHABLE, rm_err_text(result));
         return;
     }
     connection_pledge(&inbound->base, false);
@@ -272,16 +273,16 @@ static void inbound_on_connect(struct inbound *inbound, const struct tunnel_conn
     memcpy(base->id, connect->connection_id, sizeof base->id);
     base->port = connect->port;
     if (base->worker->is_draining) {
-        refuse(inbound, TUNNEL_DRAINING, "draining", NULL);
+        refuse(inbound, TUNNEL_DRAINING, FAULT_DRAINING, NULL);
         return;
     }
     if (!find_service(inbound, connect)) {
-        refuse(inbound, TUNNEL_DENIED, "service_not_exposed", NULL);
+        refuse(inbound, TUNNEL_DENIED, FAULT_SERVICE_NOT_EXPOSED, NULL);
         return;
     }
     base->service = rm_strdup(connect->service);
     if (base->service == NULL) {
-        refuse(inbound, TUNNEL_UNREACHABLE, "no_memory", NULL);
+        refuse(inbound, TUNNEL_UNREACHABLE, FAULT_NO_MEMORY, NULL);
         return;
     }
     connect_target(inbound);
@@ -298,7 +299,7 @@ static void inbound_on_tunnel_event(void *context, unsigned events)
         return;
     }
     if (result != RM_OK) {
-        connection_fail(&inbound->base, "preface_missing", rm_err_text(result));
+        connection_fail(&inbound->base, FAULT_PREFACE_MISSING, rm_err_text(result));
         inbound_close(inbound, STREAM_CLOSE_ABORT);
         return;
     }
@@ -309,14 +310,14 @@ static void inbound_on_tunnel_event(void *context, unsigned events)
     if (result == RM_OK) {
         inbound_on_connect(inbound, &connect);
     } else if (result != RM_ERR_WOULD_BLOCK) {
-        refuse(inbound, TUNNEL_DENIED, "preface_malformed", rm_err_text(result));
+        refuse(inbound, TUNNEL_DENIED, FAULT_PREFACE_MALFORMED, rm_err_text(result));
     }
 }
 
 static void inbound_on_deadline(void *context)
 {
     struct inbound *inbound = context;
-    connection_fail(&inbound->base, "preface_timeout", NULL);
+    connection_fail(&inbound->base, FAULT_PREFACE_TIMEOUT, NULL);
     inbound_close(inbound, STREAM_CLOSE_ABORT);
 }
 
@@ -326,7 +327,7 @@ static void await_preface(struct inbound *inbound)
     inbound->preface = rm_malloc(PREFACE_BYTES);
     if (inbound->preface == NULL ||
         timer_start(&inbound->deadline, TUNNEL_PREFACE_TIMEOUT_MS) != RM_OK) {
-        connection_fail(&inbound->base, "no_memory", NULL);
+        connection_fail(&inbound->base, FAULT_NO_MEMORY, NULL);
         inbound_close(inbound, STREAM_CLOSE_ABORT);
         return;
     }
@@ -344,8 +345,12 @@ static void begin_edge(struct inbound *inbound)
     }
     inbound->base.service = rm_strdup(service->name);
     inbound->base.port = (uint16_t)service->port;
-    if (inbound->base.service == NULL || inbound->base.worker->is_draining) {
-        refuse(inbound, TUNNEL_DRAINING, "draining", NULL);
+    if (inbound->base.service == NULL) {
+        refuse(inbound, TUNNEL_UNREACHABLE, FAULT_NO_MEMORY, NULL);
+        return;
+    }
+    if (inbound->base.worker->is_draining) {
+        refuse(inbound, TUNNEL_DRAINING, FAULT_DRAINING, NULL);
         return;
     }
     connect_target(inbound);
@@ -355,14 +360,14 @@ static void note_handshake_failure(struct inbound *inbound, const struct tls_fai
 {
     static struct log_limit limit;
     uint64_t suppressed = 0;
-    char text[1024];
+    char text[TLS_FAILURE_TEXT_BYTES];
     char remote[STREAM_ADDRESS_TEXT_BYTES];
     const char *name = tls_failure_name(failure);
     const char *labels[] = {"server", name};
     tls_failure_text(failure, text, sizeof text);
     stream_address_text(&inbound->base.remote, remote);
     metric_add(inbound->base.worker->metrics, SIDECAR_METRIC_HANDSHAKES_TOTAL, labels, 1);
-    connection_fail(&inbound->base, name, text);
+    connection_fail(&inbound->base, failure->fault, failure->detail);
     if (log_limit_pass(&limit, &suppressed)) {
         log_warn(LOG_INBOUND, "handshake_failed", LOG_STR("error", name), LOG_STR("remote", remote),
                  LOG_STR("text", text), LOG_U64("suppressed", suppressed));
@@ -383,7 +388,7 @@ static void inbound_on_ready(void *context, enum rm_err result, const struct tls
     connection_note_tls(&inbound->base, inbound->tunnel);
     if (inbound->base.peer == NULL) {
         // The contexts demand a certificate; this is the second lock on the same door.
-        connection_fail(&inbound->base, "no_certificate", NULL);
+        connection_fail(&inbound->base, FAULT_NO_CERTIFICATE, NULL);
         inbound_close(inbound, STREAM_CLOSE_ABORT);
     } else if (inbound->is_edge) {
         begin_edge(inbound);
@@ -403,7 +408,7 @@ static bool is_waiting_for_peer(const struct gate_entry *entry)
 static void put_out(struct gate_entry *entry)
 {
     struct inbound *inbound = list_entry(entry, struct inbound, gate);
-    connection_fail(&inbound->base, "handshake_put_out", "others needed its place");
+    connection_fail(&inbound->base, FAULT_HANDSHAKE_PUT_OUT, "others needed its place");
     inbound_close(inbound, STREAM_CLOSE_ABORT);
 }
 
@@ -440,20 +445,20 @@ static void inbound_begin(struct worker *worker, struct stream *lower, struct tl
     timer_init(&inbound->deadline, worker->loop, inbound_on_deadline, inbound);
     sm_init(&inbound->sm, "inbound", inbound->base.started_ms, states, INBOUND_HANDSHAKE);
     if (is_edge && random_bytes(inbound->base.id, sizeof inbound->base.id) != RM_OK) {
-        connection_fail(&inbound->base, "internal", "no randomness");
+        connection_fail(&inbound->base, FAULT_INTERNAL, "no randomness");
         sm_move(&inbound->sm, INBOUND_CLOSING);
         stream_close(lower, STREAM_CLOSE_ABORT, inbound_on_closed, inbound);
         return;
     }
     struct tls_session_options options = {.tls = tls, .pace = worker->pace};
     if (!enter_gate(inbound)) {
-        connection_fail(&inbound->base, "no_memory", NULL);
+        connection_fail(&inbound->base, FAULT_NO_MEMORY, NULL);
         sm_move(&inbound->sm, INBOUND_CLOSING);
         stream_close(lower, STREAM_CLOSE_ABORT, inbound_on_closed, inbound);
         return;
     }
     if (tls_accept(lower, &options, inbound_on_ready, inbound, &inbound->tunnel) != RM_OK) {
-        connection_fail(&inbound->base, "no_memory", NULL);
+        connection_fail(&inbound->base, FAULT_NO_MEMORY, NULL);
         inbound_free(inbound);
     }
 }

@@ -109,12 +109,12 @@ static void link_on_handshake(void *context, enum rm_err result, const struct tl
 {
     struct link *link = context;
     if (result != RM_OK) {
-        char text[512];
+        char text[TLS_FAILURE_TEXT_BYTES];
         tls_failure_text(failure, text, sizeof text);
         snprintf(link->sentence, sizeof link->sentence,
                  "the control plane at %s was not accepted: %s", link->address, text);
-        end(link, failure->fault == TLS_FAULT_REFUSED_BY_PEER ? RM_ERR_REFUSED_BY_PEER
-                                                              : RM_ERR_UNTRUSTED);
+        end(link,
+            failure->fault == FAULT_REFUSED_BY_PEER ? RM_ERR_REFUSED_BY_PEER : RM_ERR_UNTRUSTED);
         return;
     }
     struct stream *stream = link->stream;
@@ -302,5 +302,5 @@ void link_close(struct link *link)
 const struct tls_failure *link_failure(const struct link *link)
 {
     const struct tls_failure *failure = link->wire != NULL ? tls_stream_failure(link->wire) : NULL;
-    return failure != NULL && failure->fault != TLS_FAULT_NONE ? failure : NULL;
+    return failure != NULL && failure->fault != FAULT_OK ? failure : NULL;
 }

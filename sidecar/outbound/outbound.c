@@ -76,13 +76,14 @@ static void drop_attempt(struct outbound *outbound)
     outbound->reply_length = 0;
 }
 
-void outbound_give_up(struct outbound *outbound, const char *result, const char *detail)
+void outbound_give_up(struct outbound *outbound, enum fault result, const char *detail)
 {
     static struct log_limit limit;
     uint64_t suppressed = 0;
     connection_fail(&outbound->base, result, detail);
     if (log_limit_pass(&limit, &suppressed)) {
-        log_warn(LOG_OUTBOUND, "refused", LOG_STR("reason", result), LOG_STR("detail", detail),
+        log_warn(LOG_OUTBOUND, "refused", LOG_STR("reason", fault_name(result)),
+                 LOG_STR("detail", detail), LOG_STR("text", fault_sentence(result)),
                  LOG_STR("service", outbound->base.service),
                  LOG_STR("wanted_identity", outbound->expected_id),
                  LOG_U64("suppressed", suppressed));
@@ -92,7 +93,7 @@ void outbound_give_up(struct outbound *outbound, const char *result, const char 
     stream_close(outbound->application, STREAM_CLOSE_ABORT, outbound_on_closed, outbound);
 }
 
-void outbound_attempt_failed(struct outbound *outbound, const char *result, const char *detail)
+void outbound_attempt_failed(struct outbound *outbound, enum fault result, const char *detail)
 {
     outbound->last_result = result;
     rm_free(outbound->last_detail);
@@ -112,7 +113,7 @@ void outbound_blame_endpoint(struct outbound *outbound)
     }
 }
 
-void outbound_endpoint_failed(struct outbound *outbound, const char *result, const char *detail)
+void outbound_endpoint_failed(struct outbound *outbound, enum fault result, const char *detail)
 {
     outbound_blame_endpoint(outbound);
     outbound_attempt_failed(outbound, result, detail);
@@ -137,15 +138,15 @@ static bool has_lost_service(const struct outbound *outbound)
                                       strlen(outbound->expected_id));
 }
 
-static const char *outbound_judge(struct connection *connection)
+static enum fault outbound_judge(struct connection *connection)
 {
     struct outbound *outbound = (struct outbound *)(void *)connection;
     const char *expected[] = {outbound->expected_id};
-    const char *reason = connection_judge_peer(connection, expected, 1);
-    return reason == NULL && has_lost_service(outbound) ? "service_not_owned" : reason;
+    enum fault reason = connection_judge_peer(connection, expected, 1);
+    return reason == FAULT_OK && has_lost_service(outbound) ? FAULT_SERVICE_NOT_OWNED : reason;
 }
 
-static void outbound_cut(struct connection *connection, const char *reason)
+static void outbound_cut(struct connection *connection, enum fault reason)
 {
     struct outbound *outbound = (struct outbound *)(void *)connection;
     if (outbound->relay != NULL && relay_is_closing(outbound->relay)) {
@@ -167,15 +168,15 @@ void outbound_start_relay(struct outbound *outbound, size_t reply_consumed)
         .from_b = {outbound->reply + reply_consumed, outbound->reply_length - reply_consumed},
     };
     // Trust may have changed since the handshake: judged before a byte passes.
-    const char *refusal = outbound_judge(&outbound->base);
-    if (refusal != NULL) {
+    enum fault refusal = outbound_judge(&outbound->base);
+    if (refusal != FAULT_OK) {
         outbound_give_up(outbound, refusal, "it changed while the tunnel was made");
         return;
     }
     timer_stop(&outbound->deadline);
     if (relay_start(outbound->application, outbound->tunnel, &options, outbound_on_relay_done,
                     outbound, &outbound->relay) != RM_OK) {
-        outbound_give_up(outbound, "no_memory", NULL);
+        outbound_give_up(outbound, FAULT_NO_MEMORY, NULL);
         return;
     }
     sm_move(&outbound->sm, OUTBOUND_RELAY);
@@ -197,14 +198,11 @@ static void outbound_on_deadline(void *context)
         return;
     }
     if (sm_is(&outbound->sm, OUTBOUND_DIALLING)) {
-        outbound_attempt_failed(outbound, "endpoint_busy",
-                                "too many connections wait for this endpoint's handshake");
+        outbound_attempt_failed(outbound, FAULT_ENDPOINT_BUSY, NULL);
         return;
     }
     bool has_identity = outbound->base.worker->tunnel_tls != NULL;
-    outbound_give_up(outbound, has_identity ? "view_missing" : "identity_missing",
-                     has_identity ? "the control plane has sent no complete view yet"
-                                  : "this sidecar has no certificate in force");
+    outbound_give_up(outbound, has_identity ? FAULT_VIEW_MISSING : FAULT_IDENTITY_MISSING, NULL);
 }
 
 static void outbound_on_resume(void *context)
@@ -218,7 +216,7 @@ static void wait_for_view(struct outbound *outbound)
     if (!timer_is_active(&outbound->deadline) &&
         timer_start(&outbound->deadline, (uint64_t)outbound->snapshot->config->view_wait_ms) !=
             RM_OK) {
-        outbound_give_up(outbound, "no_memory", NULL);
+        outbound_give_up(outbound, FAULT_NO_MEMORY, NULL);
     }
 }
 
@@ -229,7 +227,7 @@ static void try_next(struct outbound *outbound)
     bool is_fixed = outbound->fixed_endpoint != NULL;
     snapshot_unref(outbound->snapshot);
     outbound->snapshot = snapshot_ref(worker->snapshot);
-    if (is_fixed && outbound->last_result != NULL) {
+    if (is_fixed && outbound->last_result != FAULT_OK) {
         outbound_no_endpoint_left(outbound);
         return;
     }
@@ -275,7 +273,7 @@ void outbound_accept(struct worker *worker, struct stream *application,
     lane_entry_init(&outbound->lane, outbound_on_lane_turn, outbound);
     sm_init(&outbound->sm, "outbound", outbound->base.started_ms, states, OUTBOUND_WAITING);
     if (!copy_target(outbound, target)) {
-        outbound_give_up(outbound, "no_memory", NULL);
+        outbound_give_up(outbound, FAULT_NO_MEMORY, NULL);
         return;
     }
     try_next(outbound);

@@ -25,7 +25,15 @@ static void outbound_on_dialled(void *context, enum rm_err result, struct stream
     char detail[STREAM_ADDRESS_TEXT_BYTES + 64];
     stream_address_text(&outbound->base.remote, remote);
     snprintf(detail, sizeof detail, "%s: %s", remote, rm_err_text(result));
-    outbound_endpoint_failed(outbound, "endpoint_unreachable", detail);
+    outbound_endpoint_failed(outbound, FAULT_ENDPOINT_UNREACHABLE, detail);
+}
+
+static enum fault fault_of_ours(enum rm_err result)
+{
+    if (result == RM_ERR_NO_DESCRIPTORS) {
+        return FAULT_NO_DESCRIPTORS;
+    }
+    return result == RM_ERR_NO_MEMORY ? FAULT_NO_MEMORY : FAULT_INTERNAL;
 }
 
 // What fails at once fails for want of descriptors or memory of ours: the endpoint is innocent.
@@ -35,7 +43,7 @@ static void connect_now(struct outbound *outbound)
                                         (uint32_t)outbound->snapshot->config->connect_timeout_ms,
                                         outbound_on_dialled, outbound, &outbound->connecting);
     if (result != RM_OK) {
-        outbound_attempt_failed(outbound, rm_err_name(result), rm_err_text(result));
+        outbound_attempt_failed(outbound, fault_of_ours(result), rm_err_text(result));
         return;
     }
     connection_pledge(&outbound->base, false);
@@ -58,7 +66,7 @@ static void dial_address(struct outbound *outbound, const struct stream_address 
     }
     metric_add(worker->metrics, SIDECAR_METRIC_DIALS_QUEUED_TOTAL, NULL, 1);
     if (timer_start(&outbound->deadline, DIAL_QUEUE_TIMEOUT_MS) != RM_OK) {
-        outbound_attempt_failed(outbound, "no_memory", NULL);
+        outbound_attempt_failed(outbound, FAULT_NO_MEMORY, NULL);
     }
 }
 
@@ -68,7 +76,7 @@ static void outbound_on_resolved(void *context, enum rm_err result,
     struct outbound *outbound = context;
     outbound->lookup = NULL;
     if (result != RM_OK || count == 0) {
-        outbound_attempt_failed(outbound, "name_not_resolved", outbound->fixed_endpoint);
+        outbound_attempt_failed(outbound, FAULT_NAME_NOT_RESOLVED, outbound->fixed_endpoint);
         return;
     }
     struct stream_address address = {.address = addresses[random_u32() % count]};
@@ -84,7 +92,7 @@ static void dial_fixed(struct outbound *outbound)
     struct endpoint_state *state =
         endpoint_state_get(outbound->base.worker->endpoints, outbound->fixed_endpoint);
     if (state == NULL) {
-        outbound_give_up(outbound, "no_memory", NULL);
+        outbound_give_up(outbound, FAULT_NO_MEMORY, NULL);
         return;
     }
     endpoint_begin(&outbound->endpoint, state);
@@ -97,14 +105,14 @@ static void dial_fixed(struct outbound *outbound)
     size_t length = colon != NULL ? (size_t)(colon - outbound->fixed_endpoint) : 0;
     unsigned long port = colon != NULL ? strtoul(colon + 1, NULL, 10) : 0;
     if (length == 0 || length >= sizeof host || port == 0 || port > 65535) {
-        outbound_give_up(outbound, "endpoint_malformed", outbound->fixed_endpoint);
+        outbound_give_up(outbound, FAULT_ENDPOINT_MALFORMED, outbound->fixed_endpoint);
         return;
     }
     memcpy(host, outbound->fixed_endpoint, length);
     host[length] = '\0';
     if (resolver_lookup(outbound->base.worker->resolver, host, (uint16_t)port, outbound_on_resolved,
                         outbound, &outbound->lookup) != RM_OK) {
-        outbound_attempt_failed(outbound, "name_not_resolved", outbound->fixed_endpoint);
+        outbound_attempt_failed(outbound, FAULT_NAME_NOT_RESOLVED, outbound->fixed_endpoint);
     }
 }
 
@@ -141,10 +149,10 @@ static bool adopt_endpoint(struct outbound *outbound, const struct mesh_service 
 
 void outbound_no_endpoint_left(struct outbound *outbound)
 {
-    if (outbound->last_result != NULL) {
+    if (outbound->last_result != FAULT_OK) {
         outbound_give_up(outbound, outbound->last_result, outbound->last_detail);
     } else {
-        outbound_give_up(outbound, "no_endpoint", "the service has no endpoint in the view");
+        outbound_give_up(outbound, FAULT_NO_ENDPOINT, NULL);
     }
 }
 
@@ -171,7 +179,7 @@ static void dial_view(struct outbound *outbound)
     const struct mesh_resource *service =
         mesh_view_find(outbound->snapshot->view, MESH_SERVICE, outbound->base.service);
     if (service == NULL) {
-        outbound_give_up(outbound, "service_unknown", "the view has no such service");
+        outbound_give_up(outbound, FAULT_SERVICE_UNKNOWN, NULL);
         return;
     }
     const struct mesh_endpoint *endpoint = choose(outbound);
@@ -179,10 +187,10 @@ static void dial_view(struct outbound *outbound)
     if (endpoint == NULL) {
         outbound_no_endpoint_left(outbound);
     } else if (!remember_tried(outbound, endpoint->address)) {
-        outbound_give_up(outbound, "no_memory", NULL);
+        outbound_give_up(outbound, FAULT_NO_MEMORY, NULL);
     } else if (!adopt_endpoint(outbound, &service->of.service, endpoint, &address)) {
         // The others may be as they should.
-        outbound_attempt_failed(outbound, "endpoint_unusable", endpoint->address);
+        outbound_attempt_failed(outbound, FAULT_ENDPOINT_UNUSABLE, endpoint->address);
     } else {
         dial_address(outbound, &address);
     }

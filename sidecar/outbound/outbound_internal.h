@@ -45,17 +45,17 @@ struct outbound {
     size_t early_length;               // of early
     uint8_t *reply;                    // owned: bytes of the Reply so far; NULL before REPLY
     size_t reply_length;               // of reply
-    const char *last_result;           // why the last attempt failed; static; NULL: none failed
+    enum fault last_result;            // why the last attempt failed; OK: none failed
     char *last_detail;                 // owned sentence; may be NULL
 };
 
 // Ends the connection: the application is reset, never told of an orderly end. May be called in
 // every state before RELAY.
-void outbound_give_up(struct outbound *outbound, const char *result, const char *detail);
+void outbound_give_up(struct outbound *outbound, enum fault result, const char *detail);
 // This attempt failed before any application byte can have been consumed: goes on with the next.
-void outbound_attempt_failed(struct outbound *outbound, const char *result, const char *detail);
+void outbound_attempt_failed(struct outbound *outbound, enum fault result, const char *detail);
 // The same, and the endpoint is to blame.
-void outbound_endpoint_failed(struct outbound *outbound, const char *result, const char *detail);
+void outbound_endpoint_failed(struct outbound *outbound, enum fault result, const char *detail);
 // The attempt failed by the endpoint's fault.
 void outbound_blame_endpoint(struct outbound *outbound);
 // The peer said yes: the relay begins, with what followed the Reply.

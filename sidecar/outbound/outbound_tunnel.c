@@ -17,9 +17,22 @@
 #define REPLY_ROOM (TUNNEL_PREFIX_BYTES + TUNNEL_MAX_MESSAGE_BYTES)
 #define REPLY_TIMEOUT_MS 15000 // the other sidecar's own connect to its application included
 
+// The other sidecar's name for what went wrong, with the words that belong to it.
+static void explain_reply(const struct tunnel_reply *reply, char *out, size_t out_bytes)
+{
+    enum fault fault;
+    if (fault_find(reply->reason, &fault)) {
+        snprintf(out, out_bytes, "%s: %s", fault_name(fault), fault_sentence(fault));
+    } else {
+        snprintf(out, out_bytes, "%s", reply->reason);
+    }
+}
+
 static void outbound_on_reply(struct outbound *outbound, const struct tunnel_reply *reply,
                               size_t consumed)
 {
+    char detail[TUNNEL_MAX_REASON_BYTES + TLS_FAILURE_TEXT_BYTES];
+    explain_reply(reply, detail, sizeof detail);
     switch (reply->status) {
     case TUNNEL_OK:
         endpoint_note_success(&outbound->endpoint);
@@ -27,44 +40,46 @@ static void outbound_on_reply(struct outbound *outbound, const struct tunnel_rep
         return;
     case TUNNEL_DENIED:
         // Every endpoint of a service has the same rules: asking the next one would only be noise.
-        outbound_give_up(outbound, "denied_by_peer", reply->reason);
+        outbound_give_up(outbound, FAULT_DENIED_BY_PEER, detail);
         return;
     case TUNNEL_UNREACHABLE:
+        outbound_endpoint_failed(outbound, FAULT_UNREACHABLE, detail);
+        return;
     case TUNNEL_DRAINING:
-        outbound_endpoint_failed(outbound, tunnel_status_name(reply->status), reply->reason);
+        outbound_endpoint_failed(outbound, FAULT_DRAINING, detail);
         return;
     case TUNNEL_STATUS_INVALID:
         break;
     }
     outbound_blame_endpoint(outbound);
-    outbound_give_up(outbound, "reply_malformed", NULL);
+    outbound_give_up(outbound, FAULT_REPLY_MALFORMED, NULL);
 }
 
 // A TLS 1.3 server judges our certificate after we are done: its refusal comes where the Reply was
 // expected, and then nothing was delivered. user_canceled is different: it ends a standing tunnel.
 static bool is_handshake_refusal(const struct tls_failure *failure)
 {
-    return failure != NULL && failure->fault == TLS_FAULT_REFUSED_BY_PEER &&
+    return failure != NULL && failure->fault == FAULT_REFUSED_BY_PEER &&
            failure->alert_received != TLS_ALERT_USER_CANCELED;
 }
 
 static void tunnel_failed(struct outbound *outbound, enum rm_err result)
 {
     const struct tls_failure *failure = tls_stream_failure(outbound->tunnel);
-    char text[1024];
-    const char *name = "tunnel_reset";
-    snprintf(text, sizeof text, "%s", rm_err_text(result));
-    if (failure != NULL && failure->fault != TLS_FAULT_NONE) {
-        name = tls_failure_name(failure);
-        tls_failure_text(failure, text, sizeof text);
+    enum fault fault = FAULT_TUNNEL_RESET;
+    char detail[sizeof failure->detail];
+    snprintf(detail, sizeof detail, "%s", rm_err_text(result));
+    if (failure != NULL && failure->fault != FAULT_OK) {
+        fault = failure->fault;
+        memcpy(detail, failure->detail, sizeof detail);
     }
     // The Reply may have been lost on the way back, after the application got its first bytes.
     bool may_be_consumed = outbound->early_length > 0 && !is_handshake_refusal(failure);
     outbound_blame_endpoint(outbound);
     if (may_be_consumed) {
-        outbound_give_up(outbound, name, text);
+        outbound_give_up(outbound, fault, detail);
     } else {
-        outbound_attempt_failed(outbound, name, text);
+        outbound_attempt_failed(outbound, fault, detail);
     }
 }
 
@@ -90,7 +105,7 @@ static void outbound_on_tunnel_event(void *context, unsigned events)
         outbound_on_reply(outbound, &reply, consumed);
     } else if (result != RM_ERR_WOULD_BLOCK) {
         outbound_blame_endpoint(outbound);
-        outbound_give_up(outbound, "reply_malformed", rm_err_text(result));
+        outbound_give_up(outbound, FAULT_REPLY_MALFORMED, rm_err_text(result));
     }
 }
 
@@ -139,7 +154,7 @@ void outbound_on_reply_deadline(struct outbound *outbound)
 {
     // The application may be at work on what it got: no second attempt.
     outbound_blame_endpoint(outbound);
-    outbound_give_up(outbound, "reply_timeout", NULL);
+    outbound_give_up(outbound, FAULT_REPLY_TIMEOUT, NULL);
 }
 
 static void outbound_on_established(struct outbound *outbound)
@@ -152,14 +167,14 @@ static void outbound_on_established(struct outbound *outbound)
     connection_note_tls(&outbound->base, outbound->tunnel);
     enum rm_err result = read_early(outbound);
     if (result != RM_OK) {
-        outbound_give_up(outbound, "application_reset", rm_err_text(result));
+        outbound_give_up(outbound, FAULT_APPLICATION_RESET, rm_err_text(result));
         return;
     }
     result = send_connect(outbound);
     outbound->reply = rm_malloc(REPLY_ROOM);
     if (result != RM_OK || outbound->reply == NULL ||
         timer_start(&outbound->deadline, REPLY_TIMEOUT_MS) != RM_OK) {
-        outbound_give_up(outbound, "internal", rm_err_text(result));
+        outbound_give_up(outbound, FAULT_INTERNAL, rm_err_text(result));
         return;
     }
     sm_move(&outbound->sm, OUTBOUND_REPLY);
@@ -176,7 +191,7 @@ static void outbound_on_ready(void *context, enum rm_err result, const struct tl
     }
     static struct log_limit limit;
     uint64_t suppressed = 0;
-    char text[1024];
+    char text[TLS_FAILURE_TEXT_BYTES];
     const char *name = tls_failure_name(failure);
     const char *labels[] = {"client", name};
     tls_failure_text(failure, text, sizeof text);
@@ -188,7 +203,7 @@ static void outbound_on_ready(void *context, enum rm_err result, const struct tl
                  LOG_STR("remote", remote), LOG_STR("wanted_identity", outbound->expected_id),
                  LOG_STR("text", text), LOG_U64("suppressed", suppressed));
     }
-    outbound_endpoint_failed(outbound, name, text);
+    outbound_endpoint_failed(outbound, failure->fault, failure->detail);
 }
 
 void outbound_begin_handshake(struct outbound *outbound, struct stream *lower)
@@ -200,8 +215,7 @@ void outbound_begin_handshake(struct outbound *outbound, struct stream *lower)
     if (spiffe_id_parse(outbound->expected_id, strlen(outbound->expected_id), &id, NULL) != RM_OK ||
         outbound->base.worker->tunnel_tls == NULL) {
         stream_close(lower, STREAM_CLOSE_ABORT, NULL, NULL);
-        outbound_attempt_failed(outbound, "identity_missing",
-                                "this sidecar has no certificate in force");
+        outbound_attempt_failed(outbound, FAULT_IDENTITY_MISSING, NULL);
         return;
     }
     sha256(id.text, id.length, digest);
@@ -218,6 +232,6 @@ void outbound_begin_handshake(struct outbound *outbound, struct stream *lower)
     sm_move(&outbound->sm, OUTBOUND_HANDSHAKE);
     if (tls_connect(lower, &options, outbound_on_ready, outbound, &outbound->tunnel) != RM_OK) {
         outbound->tunnel = NULL;
-        outbound_attempt_failed(outbound, "no_memory", NULL);
+        outbound_attempt_failed(outbound, FAULT_NO_MEMORY, NULL);
     }
 }

@@ -31,7 +31,7 @@ void connection_begin(struct connection *connection, struct worker *worker,
     connection->worker = worker;
     connection->direction = direction;
     connection->started_ms = loop_now_ms(worker->loop);
-    connection->result = "ok";
+    connection->result = FAULT_OK;
     list_append(&worker->connections, &connection->node);
     connection_pledge(connection, true);
     worker->connection_count++;
@@ -70,9 +70,9 @@ void connection_note_tls(struct connection *connection, const struct stream *tls
                    (double)facts->handshake_ms / 1000.0);
 }
 
-void connection_fail(struct connection *connection, const char *result, const char *detail)
+void connection_fail(struct connection *connection, enum fault result, const char *detail)
 {
-    if (strcmp(connection->result, "ok") != 0) {
+    if (connection->result != FAULT_OK) {
         return;
     }
     connection->result = result;
@@ -90,13 +90,13 @@ void connection_note_relay(struct connection *connection, const struct relay_res
         return;
     }
     if (relay->error == RM_ERR_TIMEOUT) {
-        connection_fail(connection, "idle_timeout", NULL);
+        connection_fail(connection, FAULT_IDLE_TIMEOUT, NULL);
     } else if (relay->failed == tunnel) {
         bool is_truncated = relay->error == RM_ERR_TRUNCATED;
-        connection_fail(connection, is_truncated ? "tunnel_truncated" : "tunnel_reset",
+        connection_fail(connection, is_truncated ? FAULT_TUNNEL_TRUNCATED : FAULT_TUNNEL_RESET,
                         rm_err_text(relay->error));
     } else {
-        connection_fail(connection, "application_reset", rm_err_text(relay->error));
+        connection_fail(connection, FAULT_APPLICATION_RESET, rm_err_text(relay->error));
     }
 }
 
@@ -124,7 +124,7 @@ static void write_access_log(const struct connection *connection)
 {
     enum sidecar_access_log mode =
         (enum sidecar_access_log)connection->worker->snapshot->config->access_log;
-    bool is_ok = strcmp(connection->result, "ok") == 0;
+    bool is_ok = connection->result == FAULT_OK;
     if (mode == ACCESS_LOG_OFF || (mode == ACCESS_LOG_ERRORS && is_ok)) {
         return;
     }
@@ -143,7 +143,7 @@ static void write_access_log(const struct connection *connection)
     struct log_pair pairs[] = {
         LOG_STR("connection", id),
         LOG_STR("direction", direction_name(connection->direction)),
-        LOG_STR("result", connection->result),
+        LOG_STR("result", fault_name(connection->result)),
         LOG_STR("service", connection->service),
         LOG_U64("port", connection->port),
         LOG_STR("local_identity", identity != NULL ? identity->spiffe_id : NULL),
@@ -171,7 +171,7 @@ static void count_end(const struct connection *connection)
     struct metric_set *metrics = connection->worker->metrics;
     const char *direction = direction_name(connection->direction);
     const char *service = connection->service != NULL ? connection->service : "unknown";
-    const char *total[] = {direction, service, connection->result};
+    const char *total[] = {direction, service, fault_name(connection->result)};
     const char *open[] = {direction};
     const char *sent[] = {direction, "sent"};
     const char *received[] = {direction, "received"};
@@ -217,13 +217,13 @@ static bool is_in_domain(const struct peer *peer, const char *trust_domain)
            spiffe_id_in_domain(&id, trust_domain);
 }
 
-const char *connection_judge_peer(const struct connection *connection,
-                                  const char *const *expected_ids, size_t expected_count)
+enum fault connection_judge_peer(const struct connection *connection,
+                                 const char *const *expected_ids, size_t expected_count)
 {
     const struct snapshot *snapshot = connection->worker->snapshot;
     const struct peer *peer = connection->peer;
     if (peer == NULL) {
-        return verdict_reason_name(VERDICT_REASON_UNJUDGED);
+        return FAULT_UNJUDGED;
     }
     struct chain_facts facts;
     verdict_facts_of_peer(peer, &facts);
@@ -240,7 +240,7 @@ const char *connection_judge_peer(const struct connection *connection,
     };
     struct verdict_answer answer = verdict_judge(&question);
     if (answer.verdict != VERDICT_IDENTITY) {
-        return verdict_reason_name(answer.reason);
+        return verdict_fault(answer.reason);
     }
     // Only our own control plane tells of lapses: a foreign serial that looks like a lineage does
     // not count.
@@ -250,7 +250,7 @@ const char *connection_judge_peer(const struct connection *connection,
     bool is_vouched_for = is_ours && !view_is_stale(connection->worker);
     int64_t grace_s = snapshot->config->connection_grace_ms / 1000;
     if (!is_vouched_for && now_s > peer->not_after_s + grace_s) {
-        return verdict_reason_name(VERDICT_REASON_CERTIFICATE_EXPIRED);
+        return FAULT_CERTIFICATE_EXPIRED;
     }
-    return NULL;
+    return FAULT_OK;
 }

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "faults/faults.h"
 #include "stream/relay.h"
 #include "tunnel/tunnel.h"
 #include "worker/worker.h"
@@ -30,13 +31,13 @@ struct connection {
     uint32_t handshake_ms;                  // 0 until the handshake ended
     uint64_t sent_bytes;                    // towards the other sidecar or client
     uint64_t received_bytes;                // from it
-    const char *result;                     // static name; "ok" unless something failed
+    enum fault result;                      // OK unless something failed
     char *detail;                           // owned sentence about a failure; may be NULL
-    // Judges the connection by the worker's current snapshot; the static name of the reason to end
-    // it, or NULL. Only called while the connection is established.
-    const char *(*judge)(struct connection *connection);
+    // Judges the connection by the worker's current snapshot: why to end it, or FAULT_OK. Only
+    // called while the connection is established.
+    enum fault (*judge)(struct connection *connection);
     // Ends it on the mesh's behalf. May free the connection.
-    void (*cut)(struct connection *connection, const char *reason);
+    void (*cut)(struct connection *connection, enum fault reason);
     bool is_pledged;     // it will need a second descriptor
     bool is_established; // both ends said yes; judged from now on
 };
@@ -49,14 +50,14 @@ void connection_pledge(struct connection *connection, bool needs_another);
 // Keeps who the peer is and the facts of the handshake.
 void connection_note_tls(struct connection *connection, const struct stream *tls);
 // Both failed and well-ended connections: the first result stands.
-void connection_fail(struct connection *connection, const char *result, const char *detail);
+void connection_fail(struct connection *connection, enum fault result, const char *detail);
 // What a relay ended with; `tunnel` says which side is the tunnel.
 void connection_note_relay(struct connection *connection, const struct relay_result *relay,
                            enum relay_side tunnel);
 // Access log, metrics, out of the list; frees what the connection owns (not the connection).
 void connection_end(struct connection *connection);
 
-// The verdict on a live connection's peer: NULL, or the static name of the reason to end it. Dates
-// count for peers without a lineage, or when the view is older than the grace.
-const char *connection_judge_peer(const struct connection *connection,
-                                  const char *const *expected_ids, size_t expected_count);
+// The verdict on a live connection's peer: FAULT_OK, or why to end it. Dates count for peers
+// without a lineage, or when the view is older than the grace.
+enum fault connection_judge_peer(const struct connection *connection,
+                                 const char *const *expected_ids, size_t expected_count);

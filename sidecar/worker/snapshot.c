@@ -86,30 +86,31 @@ static bool make_all_rules(struct snapshot *snapshot)
     return true;
 }
 
-static const char *refusal_of(const struct policy *policy, const char *spiffe_id, size_t length)
+static enum fault refusal_of(const struct policy *policy, const char *spiffe_id, size_t length)
 {
     struct policy_decision decision = policy_decide(policy, spiffe_id, length);
-    return decision.verdict == POLICY_ALLOWED ? NULL : decision.reason;
+    return policy_fault(&decision);
 }
 
-const char *snapshot_decide(const struct snapshot *snapshot, size_t service, const char *spiffe_id,
-                            size_t spiffe_id_length)
+enum fault snapshot_decide(const struct snapshot *snapshot, size_t service, const char *spiffe_id,
+                           size_t spiffe_id_length)
 {
     if (service >= snapshot->rule_count) {
-        return "identity_missing";
+        return FAULT_IDENTITY_MISSING;
     }
     const struct snapshot_rules *rules = &snapshot->rules[service];
-    const char *refusal = NULL;
+    enum fault refusal = FAULT_OK;
     if (snapshot->config->control.address != NULL) {
         if (rules->mesh == NULL) {
-            return mesh_view_is_complete(snapshot->view) ? "service_unknown" : "view_missing";
+            return mesh_view_is_complete(snapshot->view) ? FAULT_SERVICE_UNKNOWN
+                                                         : FAULT_VIEW_MISSING;
         }
         if (!rules->is_owned) {
-            return "service_not_owned";
+            return FAULT_SERVICE_NOT_OWNED;
         }
         refusal = refusal_of(rules->mesh, spiffe_id, spiffe_id_length);
     }
-    if (refusal == NULL && rules->local != NULL) {
+    if (refusal == FAULT_OK && rules->local != NULL) {
         refusal = refusal_of(rules->local, spiffe_id, spiffe_id_length);
     }
     return refusal;

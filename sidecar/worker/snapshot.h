@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "config/sidecar_config.h"
+#include "faults/faults.h"
 #include "identity/trust.h"
 #include "mesh/view.h"
 #include "tls/tls.h"
@@ -40,7 +41,6 @@ struct snapshot *snapshot_new(struct sidecar_config *config, struct tls_identity
 struct snapshot *snapshot_ref(struct snapshot *snapshot);
 void snapshot_unref(struct snapshot *snapshot);
 
-// May `spiffe_id` reach the hosted service number `service`? NULL when it may, else the static name
-// of the reason ("default_deny", "service_not_owned" ...).
-const char *snapshot_decide(const struct snapshot *snapshot, size_t service, const char *spiffe_id,
-                            size_t spiffe_id_length);
+// May `spiffe_id` reach the hosted service number `service`? FAULT_OK when it may, else why not.
+enum fault snapshot_decide(const struct snapshot *snapshot, size_t service, const char *spiffe_id,
+                           size_t spiffe_id_length);

@@ -88,8 +88,8 @@ static void judge_all(struct worker *worker)
 {
     list_each_safe (node, following, &worker->connections) {
         struct connection *connection = list_entry(node, struct connection, node);
-        const char *reason = connection->is_established ? connection->judge(connection) : NULL;
-        if (reason != NULL) {
+        enum fault reason = connection->is_established ? connection->judge(connection) : FAULT_OK;
+        if (reason != FAULT_OK) {
             connection->cut(connection, reason);
         }
     }
@@ -230,7 +230,7 @@ bool worker_admits(struct worker *worker, const struct stream_address *remote)
     return answer != GATE_REFUSED;
 }
 
-void worker_cut_all(struct worker *worker, const char *reason)
+void worker_cut_all(struct worker *worker, enum fault reason)
 {
     list_each_safe (node, following, &worker->connections) {
         struct connection *connection = list_entry(node, struct connection, node);

@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "base/list.h"
 #include "base/map.h"
+#include "faults/faults.h"
 #include "loop/loop.h"
 #include "loop/resolver.h"
 #include "metrics/metrics.h"
@@ -57,4 +58,4 @@ void worker_adopt(struct worker *worker, struct snapshot *snapshot);
 // limits; counts who is refused or put out for it.
 bool worker_admits(struct worker *worker, const struct stream_address *remote);
 // Ends every connection now.
-void worker_cut_all(struct worker *worker, const char *reason);
+void worker_cut_all(struct worker *worker, enum fault reason);

@@ -166,7 +166,7 @@ static enum rm_err stop_thread(struct worker_thread *thread, void *context)
     thread->worker.on_idle = NULL;
     listeners_free(thread->listeners);
     thread->listeners = NULL;
-    worker_cut_all(&thread->worker, "draining");
+    worker_cut_all(&thread->worker, FAULT_DRAINING);
     timer_stop(&thread->worker.sweep);
     resolver_close(thread->worker.resolver);
     thread->worker.resolver = NULL;
@@ -464,7 +464,7 @@ static enum rm_err cut_thread(struct worker_thread *thread, void *context)
     (void)context;
     __atomic_add_fetch(&thread->workers->cut_count, thread->worker.connection_count,
                        __ATOMIC_RELAXED);
-    worker_cut_all(&thread->worker, "drain_deadline");
+    worker_cut_all(&thread->worker, FAULT_DRAIN_DEADLINE);
     return RM_OK;
 }
 

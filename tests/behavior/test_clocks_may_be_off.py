@@ -83,6 +83,6 @@ def test_peer_that_refuses_a_date_names_both_clocks(mesh):
     lifetime: 30m
 """)
     assert Pair.of(client, client.port("web")).meet() == ("reset", b"")
-    web.process.wait_event("handshake_failed", error="expired", text="our clock says")
+    web.process.wait_event("handshake_failed", error="certificate_expired", text="our clock says")
     client.process.wait_event("refused", reason="refused_by_peer", detail="two clocks differ")
     assert application.count == 0

@@ -89,7 +89,7 @@ def test_expired_certificate_is_refused(mesh, authority):
     application = mesh.add(EchoServer())
     edge = Edge(mesh, authority, application.address)
     edge.refuses(authority.leaf(authority.identity("curl"), not_before=utc_now() - 2 * HOUR,
-                                not_after=utc_now() - HOUR), "expired")
+                                not_after=utc_now() - HOUR), "certificate_expired")
     assert application.count == 0
 
 

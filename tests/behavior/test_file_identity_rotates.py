@@ -211,7 +211,7 @@ def test_certificate_that_nobody_renews_expires(mesh, authority):
     # The last second of a certificate belongs to it.
     wait_until(lambda: utc_now() > short.chain[0].not_valid_after_utc + HOUR / 3600, "its last second")
     assert pair.meet() == ("reset", b"")
-    pair.client.process.wait_event("handshake_failed", error="expired")
+    pair.client.process.wait_event("handshake_failed", error="certificate_expired")
     assert application.count == 1
     # A new certificate mends it.
     rotate(mesh, "web", authority.leaf(pair.server_id))

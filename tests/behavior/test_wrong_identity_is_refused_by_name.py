@@ -18,7 +18,7 @@ SAME_NAME = Authority("example.org")  # another CA that claims our trust domain
 def wrong_leaf(authority, fault, own):
     """A certificate with exactly one thing wrong; `own` is the SPIFFE ID that it should prove."""
     now = utc_now()
-    dates = {"expired": {"not_before": now - 2 * HOUR, "not_after": now - HOUR},
+    dates = {"certificate_expired": {"not_before": now - 2 * HOUR, "not_after": now - HOUR},
              "not_yet_valid": {"not_before": now + HOUR, "not_after": now + 2 * HOUR}}
     if fault in dates:
         return authority.leaf(own, **dates[fault])
@@ -38,7 +38,7 @@ def wrong_leaf(authority, fault, own):
     }[fault]()
 
 
-FAULTS = ["expired", "not_yet_valid", "no_spiffe_id", "no_spiffe_id (a DNS name that looks like one)",
+FAULTS = ["certificate_expired", "not_yet_valid", "no_spiffe_id", "no_spiffe_id (a DNS name that looks like one)",
           "several_spiffe_ids", "bad_spiffe_id", "wrong_usage", "leaf_is_ca", "missing_intermediate",
           "unknown_issuer", "unknown_trust_domain", "not_anchored"]
 
@@ -92,7 +92,7 @@ def test_client_with_a_wrong_certificate_reaches_nothing(mesh, authority, fault)
 def test_dates_and_clocks_are_said(mesh, authority):
     """Whoever reads the log learns which dates, which clock, and by how much."""
     server_id = authority.identity("web")
-    server = mesh.add(FakeServer(wrong_leaf(authority, "expired", server_id)))
+    server = mesh.add(FakeServer(wrong_leaf(authority, "certificate_expired", server_id)))
     port = free_port()
     client = mesh.add(Sidecar(
         mesh.folder, "client", outbound=[fixed_outbound(f"127.0.0.1:{port}", server.port, server_id)],

@@ -9,10 +9,11 @@ from structure import includes, main
 # Rooms of common/, lowest first, and exactly what each may see.
 COMMON = {
     "base":      "",
+    "faults":    "",
     "pb":        "base",
     "json":      "base",
-    "identity":  "base",
-    "policy":    "base identity",
+    "identity":  "base faults",
+    "policy":    "base faults identity",
     "crypto":    "base identity",
     "mesh":      "base identity policy",
     "mesh_wire": "base identity policy mesh pb crypto",
@@ -20,7 +21,7 @@ COMMON = {
     "metrics":   "base",
     "loop":      "base",
     "stream":    "base identity loop",
-    "tls":       "base identity crypto loop stream",
+    "tls":       "base faults identity crypto loop stream",
     "h2":        "base loop stream",               # never tls
     "http1":     "base loop stream",
     "rpc":       "base loop stream h2 pb",         # never tls

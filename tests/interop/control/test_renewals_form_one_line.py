@@ -222,7 +222,7 @@ def test_expired_certificate_renews_nothing(control, admin, anyone):
         wait_until(lambda: time.time() > svid.answer.not_after_s + 1.1, "the certificate's end")
         with refused(Status.PERMISSION_DENIED, "certificate_expired", "has expired"):
             caller.issue()
-    refused_at_the_door(control, svid, "expired")
+    refused_at_the_door(control, svid, "certificate_expired")
 
 
 def test_foreign_certificate_is_refused_at_the_door(control):

@@ -93,12 +93,13 @@ static inline void assert_denied(struct court *court, enum verdict_reason reason
 {
     struct verdict_answer answer = court_judge(court);
     assert_int_equal(answer.verdict, VERDICT_DENIED);
-    assert_string_equal(verdict_reason_name(answer.reason), verdict_reason_name(reason));
+    assert_string_equal(fault_name(verdict_fault(answer.reason)),
+                        fault_name(verdict_fault(reason)));
 }
 
 static inline void assert_accepted(struct court *court)
 {
     struct verdict_answer answer = court_judge(court);
-    assert_string_equal(verdict_reason_name(answer.reason), "ok");
+    assert_string_equal(fault_name(verdict_fault(answer.reason)), "ok");
     assert_int_equal(answer.verdict, VERDICT_IDENTITY);
 }

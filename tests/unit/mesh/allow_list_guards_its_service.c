@@ -5,7 +5,7 @@ static const char *reason_for(struct mesh_resource *resource, const char *id)
 {
     struct policy *policy = NULL;
     assert_int_equal(mesh_service_policy(&resource->of.service, "td", &policy, NULL), RM_OK);
-    const char *reason = policy_decide(policy, id, strlen(id)).reason;
+    const char *reason = policy_reason_name(policy_decide(policy, id, strlen(id)).reason);
     policy_unref(policy);
     mesh_resource_unref(resource);
     return reason;

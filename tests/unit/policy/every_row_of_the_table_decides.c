@@ -100,9 +100,12 @@ static void judge_scene(const struct scene *scene)
     const char *id = visitor_ids[scene->visitor];
     struct policy_decision decision = policy_decide(policy, id, id == NULL ? 0 : strlen(id));
     bool is_allowed = false;
-    assert_string_equal(decision.reason, expected_reason(scene, &is_allowed));
+    const char *reason = policy_reason_name(decision.reason);
+    assert_string_equal(reason, expected_reason(scene, &is_allowed));
+    assert_int_equal(policy_fault(&decision) == FAULT_OK, is_allowed);
+    assert_string_equal(fault_name(policy_fault(&decision)), is_allowed ? "ok" : reason);
     assert_int_equal(decision.verdict, is_allowed ? POLICY_ALLOWED : POLICY_DENIED);
-    bool is_by_rule = strstr(decision.reason, "_rule") != NULL;
+    bool is_by_rule = strstr(reason, "_rule") != NULL;
     assert_int_equal(decision.rule != NULL, is_by_rule);
     if (is_by_rule) {
         assert_int_equal(decision.rule->mode, POLICY_ENFORCE);
@@ -143,7 +146,7 @@ static void nothing_given_is_denied(void **state)
     (void)state;
     struct policy_decision decision = policy_decide(NULL, OWN_ID, sizeof(OWN_ID) - 1);
     assert_int_equal(decision.verdict, POLICY_DENIED);
-    assert_string_equal(decision.reason, "default_deny");
+    assert_int_equal(policy_fault(&decision), FAULT_DEFAULT_DENY);
     assert_int_equal(policy_decide(NULL, NULL, 0).verdict, POLICY_DENIED);
     static const char *const no_domain[] = {NULL, ""};
     for (size_t i = 0; i < 2; i++) {
@@ -156,6 +159,9 @@ static void nothing_given_is_denied(void **state)
     }
     struct policy_decision zero = {0};
     assert_int_equal(zero.verdict, POLICY_DENIED);
+    assert_int_equal(policy_fault(&zero), FAULT_DEFAULT_DENY);
+    zero.reason = POLICY_REASON_ALLOW_RULE; // the verdict counts, not the words
+    assert_int_equal(policy_fault(&zero), FAULT_DEFAULT_DENY);
 }
 
 int main(void)

@@ -106,8 +106,8 @@ static void cut_while_it_ends_touches_nothing(void **state)
     party_close(&world->before, STREAM_CLOSE_ORDERLY);
     for (int i = 0; i < 100; i++) {
         world_turns(world->loop, 5);
-        worker_cut_all(&world->client.worker, "again");
-        worker_cut_all(&world->server.worker, "again");
+        worker_cut_all(&world->client.worker, FAULT_DRAIN_DEADLINE);
+        worker_cut_all(&world->server.worker, FAULT_DRAIN_DEADLINE);
     }
     party_close(&world->behind, STREAM_CLOSE_ABORT);
     expect_quiet(world);
@@ -166,13 +166,13 @@ static void cut_in_every_state_is_told_once(void **state)
         struct tunnel_world *world = *state;
         world_call(world, "x");
         world_turns(world->loop, turns);
-        worker_cut_all(&world->client.worker, "cut");
-        worker_cut_all(&world->client.worker, "cut");
-        worker_cut_all(&world->server.worker, "cut");
+        worker_cut_all(&world->client.worker, FAULT_DRAIN_DEADLINE);
+        worker_cut_all(&world->client.worker, FAULT_DRAIN_DEADLINE);
+        worker_cut_all(&world->server.worker, FAULT_DRAIN_DEADLINE);
         expect_quiet(world);
         expect_end(world, RM_ERR_RESET);
         party_close(&world->before, STREAM_CLOSE_ABORT);
-        assert_int_equal(result_count(&world->client, "outbound", "cut"), turns + 1);
+        assert_int_equal(result_count(&world->client, "outbound", "drain_deadline"), turns + 1);
     }
 }
 

@@ -311,8 +311,8 @@ int tunnel_world_teardown(void **state)
     party_close(&world->before, STREAM_CLOSE_ABORT);
     party_close(&world->behind, STREAM_CLOSE_ABORT);
     liar_stop(&world->liar);
-    worker_cut_all(&world->client.worker, "test_over");
-    worker_cut_all(&world->server.worker, "test_over");
+    worker_cut_all(&world->client.worker, FAULT_DRAIN_DEADLINE);
+    worker_cut_all(&world->server.worker, FAULT_DRAIN_DEADLINE);
     expect_quiet(world);
     listener_close(world->tunnel, false);
     listener_close(world->edge, false);

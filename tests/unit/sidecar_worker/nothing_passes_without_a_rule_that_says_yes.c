@@ -40,12 +40,12 @@ static const char *decide(struct world *world, const struct decision *decision, 
     struct snapshot *snapshot =
         snapshot_new(config, identity, decision->lacks_identity ? NULL : world->trust, view, 0, 1);
     assert_non_null(snapshot);
-    const char *reason = snapshot_decide(snapshot, 0, peer, strlen(peer));
+    enum fault reason = snapshot_decide(snapshot, 0, peer, strlen(peer));
     snapshot_unref(snapshot);
     mesh_view_unref(view);
     tls_identity_unref(identity);
     sidecar_config_unref(config);
-    return reason;
+    return reason == FAULT_OK ? NULL : fault_name(reason);
 }
 
 static struct mesh_view *view_of(const char *service, uint16_t port, const char *owner,
@@ -159,8 +159,8 @@ static void failed_allocation_gives_no_snapshot(void **state)
     }
     rm_alloc_fail_at(0);
     assert_true(n > 4);
-    assert_string_equal(snapshot_decide(snapshot, 0, FRIEND, strlen(FRIEND)), "guarded");
-    assert_string_equal(snapshot_decide(snapshot, 1, FRIEND, strlen(FRIEND)), "identity_missing");
+    assert_int_equal(snapshot_decide(snapshot, 0, FRIEND, strlen(FRIEND)), FAULT_GUARDED);
+    assert_int_equal(snapshot_decide(snapshot, 1, FRIEND, strlen(FRIEND)), FAULT_IDENTITY_MISSING);
     snapshot_unref(snapshot);
     mesh_view_unref(view);
     tls_identity_unref(identity);

@@ -104,7 +104,7 @@ static void cancel_is_a_reset_after_what_was_sent(void **state)
     assert_string_equal(text, "before");
     assert_int_equal(end_read(&stage->pair, &stage->pair.server, text, sizeof(text)), RM_ERR_RESET);
     const struct tls_failure *failure = tls_stream_failure(stage->pair.server.stream);
-    assert_int_equal(failure->fault, TLS_FAULT_REFUSED_BY_PEER);
+    assert_int_equal(failure->fault, FAULT_REFUSED_BY_PEER);
     assert_int_equal(failure->alert_received, TLS_ALERT_USER_CANCELED);
     end_close(&stage->pair.server, STREAM_CLOSE_ABORT);
 }

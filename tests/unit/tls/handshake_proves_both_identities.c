@@ -41,7 +41,7 @@ static void facts_are_filled(void **state)
     assert_false(client->is_resumed);
     assert_false(client->is_server);
     assert_true(server->is_server);
-    assert_int_equal(tls_stream_failure(pair.client.stream)->fault, TLS_FAULT_NONE);
+    assert_int_equal(tls_stream_failure(pair.client.stream)->fault, FAULT_OK);
     pair_deinit(&pair);
 }
 

@@ -174,7 +174,7 @@ static void changed_record_is_an_error_at_both_ends(void **state)
         RM_OK);
     assert_int_equal(end_read(&pair, &pair.server, text, sizeof(text)), RM_ERR_TLS);
     const struct tls_failure *failure = tls_stream_failure(pair.server.stream);
-    assert_int_equal(failure->fault, TLS_FAULT_PROTOCOL);
+    assert_int_equal(failure->fault, FAULT_PROTOCOL);
     assert_int_not_equal(failure->alert_sent, 0);
     assert_int_equal(stream_write_bytes(pair.server.stream, "x", 1, &written), RM_ERR_TLS);
     assert_int_equal(end_read(&pair, &pair.client, text, sizeof(text)), RM_ERR_REFUSED_BY_PEER);
@@ -226,7 +226,7 @@ static void flood_of_key_updates_ends_the_connection(void **state)
     }
     tls_bytes_flush(session_of(&pair.client));
     assert_int_equal(end_read(&pair, &pair.server, text, sizeof(text)), RM_ERR_TLS);
-    assert_int_equal(tls_stream_failure(pair.server.stream)->fault, TLS_FAULT_PROTOCOL);
+    assert_int_equal(tls_stream_failure(pair.server.stream)->fault, FAULT_PROTOCOL);
     assert_non_null(strstr(tls_stream_failure(pair.server.stream)->detail, "key updates"));
     struct tls_session *server = session_of(&pair.server);
     assert_in_range(server->output_end - server->output_start, 0, 2 * TLS_ANSWER_MAX_BYTES);

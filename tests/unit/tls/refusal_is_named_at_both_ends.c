@@ -41,7 +41,7 @@ static void assert_refused(struct pair *pair, struct end *refused, uint8_t alert
     }
     const struct tls_failure *failure = tls_stream_failure(refused->stream);
     assert_int_equal(result, RM_ERR_REFUSED_BY_PEER);
-    assert_int_equal(failure->fault, TLS_FAULT_REFUSED_BY_PEER);
+    assert_int_equal(failure->fault, FAULT_REFUSED_BY_PEER);
     assert_string_equal(tls_failure_name(failure), "refused_by_peer");
     assert_int_equal(failure->alert_received, alert);
     assert_non_null(strstr(failure->detail, tls_alert_name(alert)));
@@ -86,7 +86,7 @@ static void expired_certificate(void **state)
         .not_after_s = clock_wall_s() - 2 * 3600 - 600,
     };
     both_refuse(world, pki_identity(&world->authority, &recipe),
-                &(struct judgement){"expired", RM_ERR_EXPIRED, 45, "2h10m"});
+                &(struct judgement){"certificate_expired", RM_ERR_EXPIRED, 45, "2h10m"});
 }
 
 static void certificate_of_the_future(void **state)
@@ -234,7 +234,8 @@ static void refusal_by_the_library_alone_stands(void **state)
         pki_chain(&world->authority, &(struct pki_recipe){.spiffe_id = WORLD_CLIENT_ID}, &key);
     assert_int_equal(chain_append(&chain, stray, stray_length), RM_OK);
     assert_int_equal(tls_identity_new(&chain, key, &identity, NULL), RM_OK);
-    both_refuse(world, identity, &(struct judgement){"expired", RM_ERR_EXPIRED, 45, "wolfSSL"});
+    both_refuse(world, identity,
+                &(struct judgement){"certificate_expired", RM_ERR_EXPIRED, 45, "wolfSSL"});
     rm_free(stray);
     key_unref(stray_key);
     key_unref(key);

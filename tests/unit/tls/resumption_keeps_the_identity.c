@@ -393,7 +393,7 @@ static void expiry_counts_at_both_ends(void **state)
     assert_int_equal(connect_once(&ends), TLS_TICKET_NONE);
     assert_int_equal(connect_once(&ends), TLS_TICKET_RESUMED);
     wall_offset_ms = 130 * 1000;
-    assert_refused(&ends, "expired");
+    assert_refused(&ends, "certificate_expired");
     wall_offset_ms = 0;
     assert_int_equal(connect_once(&ends), TLS_TICKET_RESUMED);
     tls_identity_unref(client);
