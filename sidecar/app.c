@@ -28,6 +28,16 @@
 #define CONFIG_LOOK_MS 2000 // how often the configuration file is looked at
 #define WORKERS_AT_MOST 8   // by default; more CPUs than that belong to the application
 
+struct app;
+
+// One of our own identities: 0 is the configuration's `identity`, others are its `identities`.
+struct app_own {
+    struct app *app; // it belongs to
+    struct certs *certs;
+    struct tls_identity *identity; // in force; shares; NULL before the first
+    struct trust_snapshot *trust;  // bundle of the identity's source; shares
+};
+
 struct app {
     const char *config_path;
     struct loop *loop;
@@ -38,16 +48,15 @@ struct app {
     struct sidecar_config *next;   // being reloaded; shares; NULL: no reload runs
     struct snapshot *snapshot;     // published last; shares
     struct workers *workers;       // NULL once they ended
-    struct certs *certs;
+    struct app_own owns[1 + SIDECAR_MORE_IDENTITIES_MAX];
+    size_t own_count;            // of owns
     struct discovery *discovery; // NULL without a control plane
     struct admin *admin;
-    struct tls_identity *identity; // in force; shares; NULL before the first
-    struct trust_snapshot *trust;  // bundle of the identity's source; shares
-    struct mesh_view *view;        // in force; shares
-    struct timer config_timer;     // looks at the configuration file
-    struct timespec config_seen;   // its modification time when last read
-    uint64_t generation;           // of the snapshot published last
-    bool is_draining;              // told to stop
+    struct mesh_view *view;      // in force; shares
+    struct timer config_timer;   // looks at the configuration file
+    struct timespec config_seen; // its modification time when last read
+    uint64_t generation;         // of the snapshot published last
+    bool is_draining;            // told to stop
     int exit_status;
 };
 
@@ -63,14 +72,20 @@ static struct trust_snapshot *trust_in_force(const struct app *app)
             return trust;
         }
     }
-    return app->trust;
+    return app->owns[0].trust;
 }
 
 static struct snapshot *make_snapshot(struct app *app, struct sidecar_config *config)
 {
     int64_t heard_ms = app->discovery != NULL ? discovery_last_heard_mono_ms(app->discovery) : 0;
-    return snapshot_new(config, app->identity, trust_in_force(app), app->view, heard_ms,
-                        ++app->generation);
+    struct snapshot_own more[SIDECAR_MORE_IDENTITIES_MAX] = {0};
+    size_t more_count = app->own_count > 0 ? app->own_count - 1 : 0;
+    for (size_t i = 0; i < more_count; i++) {
+        more[i].identity = app->owns[i + 1].identity;
+        more[i].trust = app->owns[i + 1].trust;
+    }
+    return snapshot_new(config, app->owns[0].identity, trust_in_force(app), app->view, heard_ms,
+                        ++app->generation, more, more_count);
 }
 
 static void publish(struct app *app)
@@ -87,20 +102,36 @@ static void publish(struct app *app)
     }
 }
 
+// Two identities that are one: the second is never chosen, and what belongs to it never reached.
+static void warn_of_twins(const struct app *app, const struct app_own *own)
+{
+    for (size_t i = 0; i < app->own_count; i++) {
+        const struct app_own *other = &app->owns[i];
+        if (other != own && other->identity != NULL &&
+            strcmp(other->identity->spiffe_id, own->identity->spiffe_id) == 0) {
+            log_error(LOG_CERTS, "identity_twice", LOG_STR("identity", own->identity->spiffe_id),
+                      LOG_STR("hint", "two of this sidecar's identities have one SPIFFE ID; "
+                                      "services of the later one are not reached"));
+        }
+    }
+}
+
 static void app_on_identity(void *context, struct tls_identity *identity,
                             struct trust_snapshot *trust)
 {
-    struct app *app = context;
+    struct app_own *own = context;
+    struct app *app = own->app;
     tls_identity_ref(identity);
     trust_ref(trust);
-    tls_identity_unref(app->identity);
-    trust_unref(app->trust);
-    app->identity = identity;
-    app->trust = trust;
+    tls_identity_unref(own->identity);
+    trust_unref(own->trust);
+    own->identity = identity;
+    own->trust = trust;
+    warn_of_twins(app, own);
     publish(app);
     if (app->discovery != NULL) {
         discovery_set_identity(app->discovery, identity, trust_in_force(app));
-        discovery_report(app->discovery, certs_status(app->certs));
+        discovery_report(app->discovery, certs_status(own->certs));
     }
 }
 
@@ -111,7 +142,7 @@ static void app_on_view(void *context, struct mesh_view *view)
         mesh_view_ref(view);
         mesh_view_unref(app->view);
         app->view = view;
-        certs_set_trust(app->certs, trust_in_force(app));
+        certs_set_trust(app->owns[0].certs, trust_in_force(app));
     }
     publish(app);
 }
@@ -119,23 +150,33 @@ static void app_on_view(void *context, struct mesh_view *view)
 // --- Readiness.
 // -----------------------------------------------------------------------------------------------
 
-static bool app_is_ready(void *context, char reason[ADMIN_REASON_BYTES])
+static bool own_is_ready(const struct app_own *own, char reason[ADMIN_REASON_BYTES])
 {
-    struct app *app = context;
-    const struct certs_status *status = certs_status(app->certs);
-    if (app->is_draining) {
-        snprintf(reason, ADMIN_REASON_BYTES, "nothing: it is draining");
-        return false;
-    }
-    if (app->identity == NULL) {
+    const struct certs_status *status = certs_status(own->certs);
+    if (own->identity == NULL) {
         snprintf(reason, ADMIN_REASON_BYTES, "a first certificate%s%s",
                  status->last_error[0] != '\0' ? ": " : "", status->last_error);
         return false;
     }
-    if (app->identity->not_after_s <= clock_wall_s()) {
+    if (own->identity->not_after_s <= clock_wall_s()) {
         snprintf(reason, ADMIN_REASON_BYTES, "a new certificate, the last one has expired: %s",
                  status->last_error);
         return false;
+    }
+    return true;
+}
+
+static bool app_is_ready(void *context, char reason[ADMIN_REASON_BYTES])
+{
+    struct app *app = context;
+    if (app->is_draining) {
+        snprintf(reason, ADMIN_REASON_BYTES, "nothing: it is draining");
+        return false;
+    }
+    for (size_t i = 0; i < app->own_count; i++) {
+        if (!own_is_ready(&app->owns[i], reason)) {
+            return false;
+        }
     }
     if (app->discovery != NULL && !mesh_view_is_complete(app->view)) {
         snprintf(reason, ADMIN_REASON_BYTES, "a first complete view from the control plane");
@@ -168,12 +209,29 @@ static void app_on_reloaded(void *context, enum rm_err result, const struct rm_e
     sidecar_config_unref(app->config);
     app->config = config;
     apply_log(config);
-    certs_configure(app->certs, config);
+    for (size_t i = 0; i < app->own_count; i++) {
+        certs_configure(app->owns[i].certs, config);
+    }
     if (app->discovery != NULL) {
         discovery_configure(app->discovery, config);
     }
     publish(app);
     log_info(LOG_CONFIG, "reloaded", LOG_STR("path", config->path));
+}
+
+static bool has_same_identities(const struct sidecar_config *a, const struct sidecar_config *b)
+{
+    const struct sidecar_more_identity *before = a->more_identities.items;
+    const struct sidecar_more_identity *now = b->more_identities.items;
+    if (a->more_identities.count != b->more_identities.count) {
+        return false;
+    }
+    for (size_t i = 0; i < a->more_identities.count; i++) {
+        if (strcmp(before[i].name, now[i].name) != 0) {
+            return false;
+        }
+    }
+    return true;
 }
 
 // What cannot change while running, said before anything is touched.
@@ -193,6 +251,12 @@ static enum rm_err check_unchangeable(const struct app *app, const struct sideca
         strcmp(app->config->control.trust_domain, config->control.trust_domain) != 0) {
         return rm_error_set(error, RM_ERR_CONFIG,
                             "%s: the trust domain cannot change while running: restart the sidecar",
+                            config->path);
+    }
+    if (!has_same_identities(app->config, config)) {
+        return rm_error_set(error, RM_ERR_CONFIG,
+                            "%s: 'identities' cannot come, go or change their names while running: "
+                            "restart the sidecar",
                             config->path);
     }
     if (app->config->workers != config->workers) {
@@ -269,8 +333,14 @@ static void app_on_discovery_stopped(void *context)
 
 static void app_on_certs_stopped(void *context)
 {
-    struct app *app = context;
-    app->certs = NULL;
+    struct app_own *own = context;
+    struct app *app = own->app;
+    own->certs = NULL;
+    for (size_t i = 0; i < app->own_count; i++) {
+        if (app->owns[i].certs != NULL) {
+            return; // its turn comes
+        }
+    }
     if (app->discovery != NULL) {
         discovery_stop(app->discovery, app_on_discovery_stopped, app);
     } else {
@@ -288,7 +358,10 @@ static void app_on_drained(void *context, size_t cut_count)
     app->admin = NULL;
     resolver_close(app->resolver);
     app->resolver = NULL;
-    certs_stop(app->certs, app_on_certs_stopped, app);
+    // Backwards: a stop may end at once, and the last one to end ends the loop.
+    for (size_t i = app->own_count; i > 0; i--) {
+        certs_stop(app->owns[i - 1].certs, app_on_certs_stopped, &app->owns[i - 1]);
+    }
 }
 
 static void app_on_stop_signal(void *context, int number)
@@ -334,8 +407,14 @@ static enum rm_err start_identity(struct app *app, struct rm_error *error)
         RM_TRY(discovery_start(app->loop, app->resolver, app->config, app->metric_set, app_on_view,
                                app, &app->discovery));
     }
-    return certs_start(app->loop, app->resolver, app->config, app->metric_set, app_on_identity, app,
-                       &app->certs, error);
+    for (size_t i = 0; i <= app->config->more_identities.count; i++) {
+        struct app_own *own = &app->owns[i];
+        own->app = app;
+        app->own_count = i + 1;
+        RM_TRY(certs_start(app->loop, app->resolver, app->config, i, app->metric_set,
+                           app_on_identity, own, &own->certs, error));
+    }
+    return RM_OK;
 }
 
 static enum rm_err start_signals(struct app *app)
@@ -380,8 +459,10 @@ static void release(struct app *app)
 {
     snapshot_unref(app->snapshot);
     mesh_view_unref(app->view);
-    tls_identity_unref(app->identity);
-    trust_unref(app->trust);
+    for (size_t i = 0; i < app->own_count; i++) {
+        tls_identity_unref(app->owns[i].identity);
+        trust_unref(app->owns[i].trust);
+    }
     sidecar_config_unref(app->config);
     loop_free(app->loop);
     metrics_free(app->metrics);

@@ -14,7 +14,7 @@
 
 static bool is_by_files(const struct certs *certs)
 {
-    return certs->config->files.certificate != NULL;
+    return sidecar_config_files(certs->config, certs->own_index)->certificate != NULL;
 }
 
 void certs_look_again(struct certs *certs, uint64_t delay_ms)
@@ -107,8 +107,8 @@ void certs_note_failure(struct certs *certs, const char *sentence)
 }
 
 enum rm_err certs_start(struct loop *loop, struct resolver *resolver, struct sidecar_config *config,
-                        struct metric_set *metrics, certs_changed_fn on_changed, void *context,
-                        struct certs **out, struct rm_error *error)
+                        size_t own_index, struct metric_set *metrics, certs_changed_fn on_changed,
+                        void *context, struct certs **out, struct rm_error *error)
 {
     struct certs *certs = rm_calloc(1, sizeof *certs);
     if (certs == NULL) {
@@ -117,6 +117,7 @@ enum rm_err certs_start(struct loop *loop, struct resolver *resolver, struct sid
     certs->loop = loop;
     certs->resolver = resolver;
     certs->config = sidecar_config_ref(config);
+    certs->own_index = own_index;
     certs->metrics = metrics;
     certs->on_changed = on_changed;
     certs->context = context;

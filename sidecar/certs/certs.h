@@ -31,12 +31,13 @@ struct certs_status {
 // keep. `trust` is the own (and federated) bundle without withdrawals.
 typedef void (*certs_changed_fn)(void *context, struct tls_identity *identity,
                                  struct trust_snapshot *trust);
-// Something failed for good (a token that is used, no pin): the process should say so; it goes on
-// trying where that can help.
+// `own_index` says which of the configuration's identities: 0 is `identity`, others are always
+// from files. Something failed for good (a token that is used, no pin): the process should say so;
+// it goes on trying where that can help.
 RM_NODISCARD enum rm_err certs_start(struct loop *loop, struct resolver *resolver,
-                                     struct sidecar_config *config, struct metric_set *metrics,
-                                     certs_changed_fn on_changed, void *context, struct certs **out,
-                                     struct rm_error *error);
+                                     struct sidecar_config *config, size_t own_index,
+                                     struct metric_set *metrics, certs_changed_fn on_changed,
+                                     void *context, struct certs **out, struct rm_error *error);
 // A reload: new paths, address or state folder take effect from the next attempt.
 void certs_configure(struct certs *certs, struct sidecar_config *config);
 // The view's bundles are newer than the issue answer's: used for the next connection.

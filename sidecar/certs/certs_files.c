@@ -17,6 +17,11 @@
 
 #define KEY_FILE_MAX_BYTES 32768
 
+static const struct sidecar_identity_files *files_of(const struct certs *certs)
+{
+    return sidecar_config_files(certs->config, certs->own_index);
+}
+
 static void add_stat(struct sha256_stream *stream, const char *path)
 {
     struct stat status = {0};
@@ -175,7 +180,7 @@ static enum rm_err check_anchor(const struct sidecar_identity_files *files,
 
 static enum rm_err read_all(struct certs *certs, struct rm_error *error)
 {
-    const struct sidecar_identity_files *files = &certs->config->files;
+    const struct sidecar_identity_files *files = files_of(certs);
     struct tls_identity *identity = NULL;
     struct trust_snapshot *trust = NULL;
     RM_TRY(read_identity(files, &identity, error));
@@ -194,7 +199,7 @@ static enum rm_err read_all(struct certs *certs, struct rm_error *error)
 enum rm_err certs_files_start(struct certs *certs, struct rm_error *error)
 {
     // A change between the two is seen at the next look.
-    certs->has_files_seen = digest_files(&certs->config->files, certs->files_seen);
+    certs->has_files_seen = digest_files(files_of(certs), certs->files_seen);
     return read_all(certs, error);
 }
 
@@ -208,7 +213,7 @@ static bool is_retry_due(const struct certs *certs)
 void certs_files_look(struct certs *certs)
 {
     uint8_t digest[SHA256_BYTES];
-    if (!digest_files(&certs->config->files, digest)) {
+    if (!digest_files(files_of(certs), digest)) {
         return;
     }
     bool is_changed =

@@ -21,6 +21,7 @@ struct certs {
     struct loop *loop;
     struct resolver *resolver;
     struct sidecar_config *config; // shares
+    size_t own_index;              // of the configuration's identities
     struct metric_set *metrics;
     certs_changed_fn on_changed;
     void *context;

@@ -104,6 +104,28 @@ static const struct config_field files_fields[] = {
     {0},
 };
 
+#define MORE_AT(member) offsetof(struct sidecar_more_identity, member)
+static const struct config_field more_identity_fields[] = {
+    {.key = "name",
+     .type = CONFIG_STRING,
+     .offset = MORE_AT(name),
+     .is_required = true,
+     .check = mesh_name_check,
+     .place_offset = MORE_AT(files.place)},
+    {.key = "certificate",
+     .type = CONFIG_STRING,
+     .offset = MORE_AT(files.certificate),
+     .is_required = true},
+    {.key = "key", .type = CONFIG_STRING, .offset = MORE_AT(files.key), .is_required = true},
+    {.key = "bundle", .type = CONFIG_STRING, .offset = MORE_AT(files.bundle), .is_required = true},
+    {.key = "federated",
+     .type = CONFIG_LIST,
+     .offset = MORE_AT(files.federated),
+     .fields = federated_fields,
+     .item_bytes = sizeof(struct sidecar_federated)},
+    {0},
+};
+
 static const struct config_field identity_fields[] = {
     {.key = "control",
      .type = CONFIG_SECTION,
@@ -136,6 +158,7 @@ static const struct config_field service_fields[] = {
      .is_required = true,
      .check = check_address},
     {.key = "allow", .type = CONFIG_STRINGS, .offset = SERVICE_AT(allow), .check = glob_check},
+    {.key = "as", .type = CONFIG_STRING, .offset = SERVICE_AT(as), .check = mesh_name_check},
     {0},
 };
 
@@ -196,6 +219,7 @@ static const struct config_field outbound_fields[] = {
      .offset = OUTBOUND_AT(endpoint),
      .check = check_host_port},
     {.key = "identity", .type = CONFIG_STRING, .offset = OUTBOUND_AT(identity), .check = check_id},
+    {.key = "as", .type = CONFIG_STRING, .offset = OUTBOUND_AT(as), .check = mesh_name_check},
     {.key = "expose", .type = CONFIG_BOOL, .offset = OUTBOUND_AT(is_exposed)},
     {.key = "socket_mode", .type = CONFIG_STRING, .offset = OUTBOUND_AT(socket_mode)},
     {0},
@@ -279,6 +303,11 @@ static const struct config_field fields[] = {
      .fields = identity_fields,
      .is_required = true,
      .place_offset = AT(identity_place)},
+    {.key = "identities",
+     .type = CONFIG_LIST,
+     .offset = AT(more_identities),
+     .fields = more_identity_fields,
+     .item_bytes = sizeof(struct sidecar_more_identity)},
     {.key = "inbound", .type = CONFIG_SECTION, .fields = inbound_fields},
     {.key = "outbound",
      .type = CONFIG_LIST,
@@ -332,6 +361,13 @@ enum rm_err sidecar_config_read(const char *path, struct sidecar_config **out,
     }
     *out = config;
     return RM_OK;
+}
+
+const struct sidecar_identity_files *sidecar_config_files(const struct sidecar_config *config,
+                                                          size_t index)
+{
+    const struct sidecar_more_identity *more = config->more_identities.items;
+    return index == 0 ? &config->files : &more[index - 1].files;
 }
 
 struct sidecar_config *sidecar_config_ref(struct sidecar_config *config)

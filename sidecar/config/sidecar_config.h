@@ -41,8 +41,18 @@ struct sidecar_federated {
     char *bundle; // PEM
 };
 
+// One more identity of this host, beside identity.files: for services and destinations that say
+// `as: <name>`.
+struct sidecar_more_identity {
+    char *name;                          // what `as` calls it
+    struct sidecar_identity_files files; // its own
+};
+#define SIDECAR_MORE_IDENTITIES_MAX 16 // each is watched, and has contexts in every worker
+
 struct sidecar_inbound_service {
     char *name;                           // service
+    char *as;                             // one of `identities`; NULL: the first identity
+    size_t own_index;                     // derived from `as`: 0 is `identity`
     int64_t port;                         // its port
     char *target;                         // "127.0.0.1:8080" or "unix:/path"
     struct config_strings allow;          // SPIFFE IDs and globs; empty: only the view's rules
@@ -62,6 +72,8 @@ struct sidecar_outbound {
     char *endpoint;                       // fixed tunnel address "host:port"; NULL: from the view
     char *identity;                       // fixed: the SPIFFE ID it must prove
     bool is_exposed;                      // key `expose`: may listen on more than loopback
+    char *as;                             // one of `identities`; NULL: the first identity
+    size_t own_index;                     // derived from `as`: 0 is `identity`
     char *socket_mode;                    // Unix socket permissions, octal; NULL: 0600
     struct stream_address listen_address; // parsed
     int mode;                             // parsed socket_mode
@@ -73,6 +85,7 @@ struct sidecar_config {
     struct config_place identity_place;      // in the file
     struct sidecar_identity_control control; // exactly one of control and files
     struct sidecar_identity_files files;
+    struct config_list more_identities;    // key `identities`: struct sidecar_more_identity
     char *inbound_listen;                  // tunnel port; default "0.0.0.0:15008"
     struct config_list services;           // struct sidecar_inbound_service
     struct config_list edges;              // struct sidecar_edge
@@ -100,5 +113,8 @@ struct sidecar_config {
 // file, line and column.
 RM_NODISCARD enum rm_err sidecar_config_read(const char *path, struct sidecar_config **out,
                                              struct rm_error *error);
+// The files of own identity number `index`: 0 is `identity.files`, others follow `identities`.
+const struct sidecar_identity_files *sidecar_config_files(const struct sidecar_config *config,
+                                                          size_t index);
 struct sidecar_config *sidecar_config_ref(struct sidecar_config *config);
 void sidecar_config_unref(struct sidecar_config *config);

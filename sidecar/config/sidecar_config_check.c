@@ -38,6 +38,50 @@ static enum rm_err check_identity(const struct sidecar_config *config, struct rm
     return RM_OK;
 }
 
+static enum rm_err check_more_identities(const struct sidecar_config *config,
+                                         struct rm_error *error)
+{
+    const struct sidecar_more_identity *more = config->more_identities.items;
+    size_t count = config->more_identities.count;
+    if (count > 0 && config->files.certificate == NULL) {
+        return config_fail(error, config->path, more[0].files.place,
+                           "'identities' go with 'identity.files': a control plane gives a sidecar "
+                           "one identity; run a sidecar for each");
+    }
+    if (count > SIDECAR_MORE_IDENTITIES_MAX) {
+        return config_fail(error, config->path, more[0].files.place, "more than %d 'identities'",
+                           SIDECAR_MORE_IDENTITIES_MAX);
+    }
+    for (size_t i = 0; i < count; i++) {
+        for (size_t n = 0; n < i; n++) {
+            if (strcmp(more[i].name, more[n].name) == 0) {
+                return config_fail(error, config->path, more[i].files.place,
+                                   "identity '%s' is declared twice", more[i].name);
+            }
+        }
+    }
+    return RM_OK;
+}
+
+// The number of the identity that `as` names.
+static enum rm_err find_own(const struct sidecar_config *config, const char *as,
+                            struct config_place place, size_t *index, struct rm_error *error)
+{
+    const struct sidecar_more_identity *more = config->more_identities.items;
+    *index = 0;
+    if (as == NULL) {
+        return RM_OK;
+    }
+    for (size_t i = 0; i < config->more_identities.count; i++) {
+        if (strcmp(more[i].name, as) == 0) {
+            *index = i + 1;
+            return RM_OK;
+        }
+    }
+    return config_fail(error, config->path, place,
+                       "'as: %s' names none of this file's 'identities'", as);
+}
+
 static struct sidecar_inbound_service *find_service(const struct sidecar_config *config,
                                                     const char *name)
 {
@@ -55,6 +99,7 @@ static enum rm_err check_services(struct sidecar_config *config, struct rm_error
     struct sidecar_inbound_service *services = config->services.items;
     for (size_t i = 0; i < config->services.count; i++) {
         RM_TRY(socket_address_parse(services[i].target, &services[i].target_address, error));
+        RM_TRY(find_own(config, services[i].as, services[i].place, &services[i].own_index, error));
         if (find_service(config, services[i].name) != &services[i]) {
             return config_fail(error, config->path, services[i].place,
                                "service '%s' is declared twice", services[i].name);
@@ -96,6 +141,7 @@ static enum rm_err check_one_outbound(const struct sidecar_config *config,
                                       struct sidecar_outbound *outbound, struct rm_error *error)
 {
     RM_TRY(socket_address_parse(outbound->listen, &outbound->listen_address, error));
+    RM_TRY(find_own(config, outbound->as, outbound->place, &outbound->own_index, error));
     if (!outbound->is_exposed && !socket_address_is_loopback(&outbound->listen_address)) {
         return config_fail(
             error, config->path, outbound->place,
@@ -217,6 +263,7 @@ static enum rm_err check_targets(const struct sidecar_config *config,
 enum rm_err sidecar_config_check(struct sidecar_config *config, struct rm_error *error)
 {
     RM_TRY(check_identity(config, error));
+    RM_TRY(check_more_identities(config, error));
     RM_TRY(check_services(config, error));
     struct sidecar_outbound *outbound = config->outbound.items;
     for (size_t i = 0; i < config->outbound.count; i++) {

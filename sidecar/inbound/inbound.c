@@ -21,6 +21,7 @@
 #include "tls/tls.h"
 #include "tunnel/tunnel.h"
 #include "worker/connection.h"
+#include "worker/contexts.h"
 
 #define PREFACE_BYTES (TUNNEL_PREFIX_BYTES + TUNNEL_MAX_MESSAGE_BYTES)
 
@@ -142,7 +143,8 @@ static enum fault inbound_judge(struct connection *connection)
     const struct sidecar_inbound_service *services = now->config->services.items;
     for (size_t i = 0; i < now->config->services.count; i++) {
         if (strcmp(services[i].name, connection->service) == 0 &&
-            services[i].port == connection->port) {
+            services[i].port == connection->port &&
+            services[i].own_index == connection->own_index) {
             inbound->service = i;
             return snapshot_decide(now, i, connection->peer->spiffe_id,
                                    connection->peer->spiffe_id_length);
@@ -253,13 +255,15 @@ static void connect_target(struct inbound *inbound)
     connection_pledge(&inbound->base, false);
 }
 
-// Service and port must both be declared here; which one is wrong is nobody else's business.
+// Service and port must both be declared here, for the identity that this handshake presented;
+// which of them is wrong is nobody else's business.
 static bool find_service(struct inbound *inbound, const struct tunnel_connect *connect)
 {
     const struct sidecar_config *config = inbound->snapshot->config;
     const struct sidecar_inbound_service *services = config->services.items;
     for (size_t i = 0; i < config->services.count; i++) {
-        if (strcmp(services[i].name, connect->service) == 0 && services[i].port == connect->port) {
+        if (strcmp(services[i].name, connect->service) == 0 && services[i].port == connect->port &&
+            services[i].own_index == inbound->base.own_index) {
             inbound->service = i;
             return true;
         }
@@ -470,5 +474,6 @@ void inbound_accept(struct worker *worker, struct stream *lower)
 
 void inbound_accept_edge(struct worker *worker, struct stream *lower, size_t service)
 {
-    inbound_begin(worker, lower, worker->edge_tls, true, service);
+    const struct sidecar_inbound_service *services = worker->snapshot->config->services.items;
+    inbound_begin(worker, lower, contexts_edge(worker, services[service].own_index), true, service);
 }

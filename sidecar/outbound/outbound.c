@@ -266,6 +266,7 @@ void outbound_accept(struct worker *worker, struct stream *application,
     const struct stream_address *remote = stream_remote(application);
     outbound->application = application;
     outbound->base.application = remote != NULL ? *remote : (struct stream_address){0};
+    outbound->base.own_index = target->own_index;
     outbound->base.judge = outbound_judge;
     outbound->base.cut = outbound_cut;
     connection_begin(&outbound->base, worker, CONNECTION_OUTBOUND);

@@ -10,6 +10,7 @@
 #include "identity/spiffe.h"
 #include "metrics_catalogue.h"
 #include "outbound/outbound_internal.h"
+#include "worker/contexts.h"
 
 // Application bytes that ride in the first flight and are kept until the Reply: sent again to
 // another endpoint if need be.
@@ -212,8 +213,9 @@ void outbound_begin_handshake(struct outbound *outbound, struct stream *lower)
     uint8_t digest[SHA256_BYTES];
     char sni[SPIFFE_SNI_BYTES];
     const char *expected[] = {outbound->expected_id};
+    struct tls_context *tls = contexts_tunnel(outbound->base.worker, outbound->base.own_index);
     if (spiffe_id_parse(outbound->expected_id, strlen(outbound->expected_id), &id, NULL) != RM_OK ||
-        outbound->base.worker->tunnel_tls == NULL) {
+        tls == NULL) {
         stream_close(lower, STREAM_CLOSE_ABORT, NULL, NULL);
         outbound_attempt_failed(outbound, FAULT_IDENTITY_MISSING, NULL);
         return;
@@ -221,7 +223,7 @@ void outbound_begin_handshake(struct outbound *outbound, struct stream *lower)
     sha256(id.text, id.length, digest);
     spiffe_sni(&id, digest, sni);
     struct tls_session_options options = {
-        .tls = outbound->base.worker->tunnel_tls,
+        .tls = tls,
         .sni = sni,
         .expected_ids = expected,
         .expected_count = 1,

@@ -50,6 +50,19 @@ void connection_pledge(struct connection *connection, bool needs_another)
     }
 }
 
+// Which of our identities a server showed, as it is known now. One that is gone has no trust, and
+// so nobody may come by it.
+static size_t find_own(const struct worker *worker, const char *local_id)
+{
+    for (size_t i = 0; i < snapshot_own_count(worker->snapshot); i++) {
+        const struct tls_identity *identity = snapshot_own(worker->snapshot, i).identity;
+        if (identity != NULL && local_id != NULL && strcmp(identity->spiffe_id, local_id) == 0) {
+            return i;
+        }
+    }
+    return SIZE_MAX;
+}
+
 void connection_note_tls(struct connection *connection, const struct stream *tls)
 {
     const struct peer *peer = stream_peer(tls);
@@ -58,6 +71,9 @@ void connection_note_tls(struct connection *connection, const struct stream *tls
     connection->peer = peer != NULL ? peer_ref((struct peer *)(uintptr_t)peer) : NULL;
     if (facts == NULL) {
         return;
+    }
+    if (facts->is_server) {
+        connection->own_index = find_own(connection->worker, facts->local_id);
     }
     connection->suite = facts->suite;
     connection->group = facts->group;
@@ -139,7 +155,8 @@ static void write_access_log(const struct connection *connection)
     if (peer != NULL) {
         hex_encode(peer->serial, peer->serial_length, serial);
     }
-    const struct tls_identity *identity = connection->worker->snapshot->identity;
+    const struct tls_identity *identity =
+        snapshot_own(connection->worker->snapshot, connection->own_index).identity;
     struct log_pair pairs[] = {
         LOG_STR("connection", id),
         LOG_STR("direction", direction_name(connection->direction)),
@@ -230,7 +247,7 @@ enum fault connection_judge_peer(const struct connection *connection,
     int64_t now_s = clock_wall_s();
     struct verdict_question question = {
         .facts = &facts,
-        .trust = snapshot->trust,
+        .trust = snapshot_own(snapshot, connection->own_index).trust,
         .now_s = now_s,
         .role = connection->direction == CONNECTION_OUTBOUND ? VERDICT_ROLE_SERVER
                                                              : VERDICT_ROLE_CLIENT,

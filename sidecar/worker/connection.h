@@ -24,6 +24,7 @@ struct connection {
     uint16_t port;                          // the service's; 0 until known
     struct stream_address application;      // the local application's or target's side
     struct stream_address remote;           // the other sidecar's or client's side
+    size_t own_index;                       // which own identity it goes by (snapshot_own)
     struct peer *peer;                      // shares; NULL until the handshake ended
     const char *suite;                      // static; NULL until the handshake ended
     const char *group;                      // static

@@ -32,7 +32,8 @@ static struct policy *local_policy(const struct snapshot *snapshot,
     }
     // A list in the configuration guards by itself; without one the default decides.
     if (policy_new(rules, service->allow.count, service->allow.count > 0, false,
-                   snapshot->own_trust_domain, &policy, error) != RM_OK) {
+                   snapshot_own(snapshot, service->own_index).trust_domain, &policy,
+                   error) != RM_OK) {
         policy = NULL;
     }
     rm_free(rules);
@@ -66,8 +67,13 @@ static bool make_rules(const struct snapshot *snapshot,
 static bool make_all_rules(struct snapshot *snapshot)
 {
     const struct config_list *services = &snapshot->config->services;
-    if (snapshot->identity == NULL || services->count == 0) {
+    if (services->count == 0) {
         return true;
+    }
+    for (size_t i = 0; i < snapshot_own_count(snapshot); i++) {
+        if (snapshot_own(snapshot, i).identity == NULL) {
+            return true;
+        }
     }
     snapshot->rules = rm_calloc(services->count, sizeof *snapshot->rules);
     if (snapshot->rules == NULL) {
@@ -116,9 +122,53 @@ enum fault snapshot_decide(const struct snapshot *snapshot, size_t service, cons
     return refusal;
 }
 
+struct snapshot_own snapshot_own(const struct snapshot *snapshot, size_t index)
+{
+    if (index == 0) {
+        return (struct snapshot_own){snapshot->identity, snapshot->trust,
+                                     snapshot->own_trust_domain};
+    }
+    return index <= snapshot->more_count ? snapshot->more[index - 1] : (struct snapshot_own){0};
+}
+
+size_t snapshot_own_count(const struct snapshot *snapshot)
+{
+    return 1 + snapshot->more_count;
+}
+
+static bool share_more(struct snapshot *snapshot, const struct snapshot_own *more, size_t count)
+{
+    snapshot->more = count > 0 ? rm_calloc(count, sizeof *snapshot->more) : NULL;
+    if (count > 0 && snapshot->more == NULL) {
+        return false;
+    }
+    snapshot->more_count = count;
+    for (size_t i = 0; i < count; i++) {
+        struct snapshot_own *own = &snapshot->more[i];
+        own->identity = more[i].identity != NULL ? tls_identity_ref(more[i].identity) : NULL;
+        own->trust = more[i].trust != NULL ? trust_ref(more[i].trust) : NULL;
+        own->trust_domain = own_domain(own->identity);
+        if (own->identity != NULL && own->trust_domain == NULL) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void drop_more(struct snapshot *snapshot)
+{
+    for (size_t i = 0; i < snapshot->more_count; i++) {
+        tls_identity_unref(snapshot->more[i].identity);
+        trust_unref(snapshot->more[i].trust);
+        rm_free((char *)(uintptr_t)snapshot->more[i].trust_domain); // ours
+    }
+    rm_free(snapshot->more);
+}
+
 struct snapshot *snapshot_new(struct sidecar_config *config, struct tls_identity *identity,
                               struct trust_snapshot *trust, struct mesh_view *view,
-                              int64_t view_received_mono_ms, uint64_t generation)
+                              int64_t view_received_mono_ms, uint64_t generation,
+                              const struct snapshot_own *more, size_t more_count)
 {
     struct snapshot *snapshot = rm_calloc(1, sizeof *snapshot);
     if (snapshot == NULL) {
@@ -136,7 +186,7 @@ struct snapshot *snapshot_new(struct sidecar_config *config, struct tls_identity
     snapshot->view_received_mono_ms = view_received_mono_ms;
     snapshot->generation = generation;
     snapshot->ref_count = 1;
-    if (!make_all_rules(snapshot)) {
+    if (!share_more(snapshot, more, more_count) || !make_all_rules(snapshot)) {
         snapshot_unref(snapshot);
         return NULL;
     }
@@ -164,5 +214,6 @@ void snapshot_unref(struct snapshot *snapshot)
     trust_unref(snapshot->trust);
     mesh_view_unref(snapshot->view);
     rm_free(snapshot->own_trust_domain);
+    drop_more(snapshot);
     rm_free(snapshot);
 }

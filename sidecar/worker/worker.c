@@ -4,84 +4,11 @@
 #include <string.h>
 
 #include "base/log.h"
-#include "crypto/crypto.h"
-#include "identity/spiffe.h"
 #include "metrics_catalogue.h"
-#include "tunnel/tunnel.h"
 #include "worker/connection.h"
+#include "worker/contexts.h"
 #include "worker/endpoints.h"
 #include "worker/waiting.h"
-
-static const char *const tunnel_alpn[] = {TUNNEL_ALPN};
-
-static struct tls_ticket_keys *ticket_keys_in_force(const struct worker *worker)
-{
-    return worker->snapshot->config->is_resuming ? worker->ticket_keys : NULL;
-}
-
-static enum rm_err make_tunnel_tls(const struct worker *worker, struct tls_context **out,
-                                   struct rm_error *error)
-{
-    const struct snapshot *snapshot = worker->snapshot;
-    struct spiffe_id id;
-    const char *own_id = snapshot->identity->spiffe_id;
-    RM_TRY(spiffe_id_parse(own_id, strlen(own_id), &id, error));
-    uint8_t digest[SHA256_BYTES];
-    char sni[SPIFFE_SNI_BYTES];
-    sha256(id.text, id.length, digest);
-    spiffe_sni(&id, digest, sni);
-    const char *own_names[] = {sni};
-    struct tls_spiffe_profile profile = {
-        .identity = snapshot->identity,
-        .trust = snapshot->trust,
-        .alpn = tunnel_alpn,
-        .alpn_count = 1,
-        .is_alpn_required = true,
-        .is_client_certificate_required = true,
-        .is_sni_strict = true,
-        .own_names = own_names,
-        .own_name_count = 1,
-        .ticket_keys = ticket_keys_in_force(worker),
-    };
-    return tls_context_new_spiffe(&profile, out, error);
-}
-
-static enum rm_err make_edge_tls(const struct worker *worker, struct tls_context **out,
-                                 struct rm_error *error)
-{
-    const struct snapshot *snapshot = worker->snapshot;
-    struct tls_spiffe_profile profile = {
-        .identity = snapshot->identity,
-        .trust = snapshot->trust,
-        .is_client_certificate_required = true,
-        .ticket_keys = ticket_keys_in_force(worker),
-    };
-    return tls_context_new_spiffe(&profile, out, error);
-}
-
-static void drop_context(struct tls_context **context)
-{
-    tls_context_retire(*context);
-    tls_context_unref(*context);
-    *context = NULL;
-}
-
-// A context that cannot be made is missing: handshakes are refused rather than judged by what is
-// outdated.
-static enum rm_err make_contexts(struct worker *worker, struct rm_error *error)
-{
-    const struct snapshot *snapshot = worker->snapshot;
-    drop_context(&worker->tunnel_tls);
-    drop_context(&worker->edge_tls);
-    if (snapshot->identity == NULL || snapshot->trust == NULL) {
-        return RM_OK;
-    }
-    RM_TRY(make_tunnel_tls(worker, &worker->tunnel_tls, error));
-    if (snapshot->config->edges.count == 0) {
-        return RM_OK;
-    }
-    return make_edge_tls(worker, &worker->edge_tls, error);
-}
 
 // Judges every established connection by the snapshot in force.
 static void judge_all(struct worker *worker)
@@ -131,7 +58,7 @@ enum rm_err worker_init(struct worker *worker, size_t index, struct loop *loop,
                              ? resolver_open(loop, &worker->resolver, error)
                              : rm_error_set(error, RM_ERR_NO_MEMORY, "out of memory");
     if (result == RM_OK) {
-        result = make_contexts(worker, error);
+        result = contexts_make(worker, error);
     }
     if (result != RM_OK) {
         worker_deinit(worker);
@@ -142,8 +69,7 @@ enum rm_err worker_init(struct worker *worker, size_t index, struct loop *loop,
 void worker_deinit(struct worker *worker)
 {
     timer_stop(&worker->sweep);
-    drop_context(&worker->tunnel_tls);
-    drop_context(&worker->edge_tls);
+    contexts_drop(worker);
     if (worker->resolver != NULL) {
         resolver_close(worker->resolver);
         worker->resolver = NULL;
@@ -159,39 +85,14 @@ void worker_deinit(struct worker *worker)
     worker->ticket_keys = NULL;
 }
 
-// Withdrawals come with many a view and change no context; roots do, and an identity, and what the
-// configuration says.
-static bool needs_contexts(const struct snapshot *before, const struct snapshot *now)
-{
-    bool has_roots = before->trust != NULL && now->trust != NULL;
-    return before->identity != now->identity || before->config != now->config ||
-           (before->trust != now->trust &&
-            !(has_roots && trust_same_roots(before->trust, now->trust)));
-}
-
-static void renew_trust(const struct worker *worker)
-{
-    if (worker->tunnel_tls != NULL) {
-        tls_context_set_trust(worker->tunnel_tls, worker->snapshot->trust);
-    }
-    if (worker->edge_tls != NULL) {
-        tls_context_set_trust(worker->edge_tls, worker->snapshot->trust);
-    }
-}
-
 void worker_adopt(struct worker *worker, struct snapshot *snapshot)
 {
     struct snapshot *before = worker->snapshot;
     bool is_same_rules = before->view == snapshot->view && before->trust == snapshot->trust &&
                          before->config == snapshot->config &&
-                         before->identity == snapshot->identity;
+                         before->identity == snapshot->identity && snapshot->more_count == 0;
     worker->snapshot = snapshot_ref(snapshot);
-    struct rm_error error = {0};
-    if (!needs_contexts(before, snapshot)) {
-        renew_trust(worker);
-    } else if (make_contexts(worker, &error) != RM_OK) {
-        log_error(LOG_TLS, "contexts_not_made", LOG_STR("error", rm_error_message(&error)));
-    }
+    contexts_adopt(worker, before);
     if (!is_same_rules) {
         judge_all(worker);
         endpoints_prune(worker->endpoints, snapshot->view);

@@ -31,8 +31,10 @@ struct worker {
     struct tls_ticket_keys *ticket_keys; // the process's; shares; NULL: no resumption
     struct tls_context *tunnel_tls; // both roles, ALPN remora/1; NULL before the first identity
     struct tls_context *edge_tls;   // server without preface; NULL without identity or edges
-    struct tls_pace *pace;          // of its handshakes; owned
-    struct gate gate;               // of strangers' handshakes
+    struct tls_context *more_tunnel_tls[SIDECAR_MORE_IDENTITIES_MAX]; // of snapshot->more
+    struct tls_context *more_edge_tls[SIDECAR_MORE_IDENTITIES_MAX];   // of snapshot->more
+    struct tls_pace *pace;                                            // of its handshakes; owned
+    struct gate gate;                                                 // of strangers' handshakes
     size_t worker_count;            // that share the sidecar's limits; 1 unless told
     struct list connections;        // struct connection, oldest first
     size_t connection_count;        // of connections

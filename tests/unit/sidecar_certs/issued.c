@@ -300,7 +300,7 @@ int scene_setup(void **state)
 void scene_start(struct scene *scene)
 {
     struct rm_error error = {0};
-    if (certs_start(scene->loop, scene->resolver, scene->config, scene->metric_set,
+    if (certs_start(scene->loop, scene->resolver, scene->config, 0, scene->metric_set,
                     scene_on_changed, scene, &scene->certs, &error) != RM_OK) {
         fail_msg("%s", rm_error_message(&error));
     }

@@ -144,6 +144,22 @@ static void outbound(void **state)
                    "3:14", "octal mode");
 }
 
+#define MORE "{name: more, certificate: /c, key: /k, bundle: /b}"
+static void more_identities(void **state)
+{
+    (void)state;
+    assert_message(CONTROL "identities: [" MORE "]\n", "2:21", "go with 'identity.files'");
+    assert_message(FILES "identities: [" MORE ", " MORE "]\n", "2:71", "declared twice");
+    assert_message(FILES "identities: [{name: more, certificate: /c, key: /k}]\n", "2:14",
+                   "bundle");
+    assert_message(FILES "identities: [" MORE "]\ninbound:\n  services:\n"
+                         "    - {name: web, port: 80, target: '127.0.0.1:8', as: other}\n",
+                   "5:14", "'as: other' names none");
+    assert_message(FILES "outbound:\n  - {listen: '127.0.0.1:1', service: web, port: 1, endpoint: "
+                         "'e:1', identity: 'spiffe://td/a', as: more}\n",
+                   "3:14", "'as: more' names none");
+}
+
 static void addresses(void **state)
 {
     (void)state;
@@ -215,6 +231,7 @@ int main(void)
         cmocka_unit_test(inbound),
         cmocka_unit_test(target_of_our_own),
         cmocka_unit_test(outbound),
+        cmocka_unit_test(more_identities),
         cmocka_unit_test(addresses),
         cmocka_unit_test(limits),
         cmocka_unit_test(missing_file_is_named),

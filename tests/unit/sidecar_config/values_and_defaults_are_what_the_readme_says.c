@@ -27,6 +27,7 @@ static void least_configuration_has_the_defaults(void **state)
     assert_int_equal(config->log_format, LOG_FORMAT_AUTO);
     assert_int_equal(config->access_log, ACCESS_LOG_ERRORS);
     assert_null(config->zone);
+    assert_true(config->is_resuming);
     assert_int_equal(config->control.lifetime_ms, 0);
     assert_int_equal(config->services.count + config->edges.count + config->outbound.count, 0);
     sidecar_config_unref(config);

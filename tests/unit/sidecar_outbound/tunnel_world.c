@@ -79,7 +79,7 @@ static struct snapshot *snapshot_of(struct tunnel_world *world, struct sidecar *
     sidecar->config = config;
     struct mesh_view *used = view != NULL ? view : mesh_view_empty();
     struct snapshot *snapshot = snapshot_new(sidecar->config, sidecar->identity, world->trust, used,
-                                             0, ++world->generation);
+                                             0, ++world->generation, NULL, 0);
     assert_non_null(snapshot);
     mesh_view_unref(used);
     return snapshot;

@@ -37,8 +37,8 @@ static const char *decide(struct world *world, const struct decision *decision, 
             ? NULL
             : pki_identity(&world->authority, &(struct pki_recipe){.spiffe_id = OWN_ID});
     struct mesh_view *view = decision->view != NULL ? decision->view : mesh_view_empty();
-    struct snapshot *snapshot =
-        snapshot_new(config, identity, decision->lacks_identity ? NULL : world->trust, view, 0, 1);
+    struct snapshot *snapshot = snapshot_new(
+        config, identity, decision->lacks_identity ? NULL : world->trust, view, 0, 1, NULL, 0);
     assert_non_null(snapshot);
     enum fault reason = snapshot_decide(snapshot, 0, peer, strlen(peer));
     snapshot_unref(snapshot);
@@ -155,7 +155,7 @@ static void failed_allocation_gives_no_snapshot(void **state)
     while (snapshot == NULL) {
         assert_true(n < 1000);
         rm_alloc_fail_at(++n);
-        snapshot = snapshot_new(config, identity, world->trust, view, 0, 1);
+        snapshot = snapshot_new(config, identity, world->trust, view, 0, 1, NULL, 0);
     }
     rm_alloc_fail_at(0);
     assert_true(n > 4);
