@@ -149,7 +149,7 @@ static void more_identities(void **state)
 {
     (void)state;
     assert_message(CONTROL "identities: [" MORE "]\n", "2:21", "go with 'identity.files'");
-    assert_message(FILES "identities: [" MORE ", " MORE "]\n", "2:71", "declared twice");
+    assert_message(FILES "identities: [" MORE ", " MORE "]\n", "2:73", "declared twice");
     assert_message(FILES "identities: [{name: more, certificate: /c, key: /k}]\n", "2:14",
                    "bundle");
     assert_message(FILES "identities: [" MORE "]\ninbound:\n  services:\n"
