@@ -74,9 +74,10 @@ def test_owner_that_is_removed_is_left(mesh):
         assert connection.recv(1) == b"x"
         control.remora("service", "update", "web", "--remove-identity", pair.server_id)
         assert outcome(connection) == ("reset", b"")
-    assert pair.meet() == ("reset", b"")
-    pair.client.process.wait_event("refused", reason="no_endpoint")
     wait_until(lambda: endpoints(control) == [], "the endpoint to go")
+    # Until the client hears of that, the endpoint's identity is not the record's any more.
+    wait_until(lambda: pair.meet() == ("reset", b"") and
+               pair.client.process.has_event("refused", reason="no_endpoint"), "the refusal")
 
 
 def test_deleted_service_is_carried_no_longer(mesh):
