@@ -61,12 +61,12 @@ static void mesh_cuts_it(void **state)
     for (enum stage stage = HANDSHAKE; stage < STAGES; stage++) {
         struct stand stand;
         stand_in(&stand, world, stage);
-        worker_cut_all(&world->server.worker, "test_over");
-        worker_cut_all(&world->server.worker, "twice");
+        worker_cut_all(&world->server.worker, FAULT_DRAIN_DEADLINE);
+        worker_cut_all(&world->server.worker, FAULT_DRAINING);
         assert_int_equal(caller_end(&stand.caller), RM_ERR_RESET);
         stand_end(&stand);
-        assert_int_equal(result_count(&world->server, "inbound", "test_over"), stage + 1);
-        assert_int_equal(result_count(&world->server, "inbound", "twice"), 0);
+        assert_int_equal(result_count(&world->server, "inbound", "drain_deadline"), stage + 1);
+        assert_int_equal(result_count(&world->server, "inbound", "draining"), 0);
     }
     while (world->behind.end == RM_OK) {
         world_turns(world->loop, 1);
@@ -83,7 +83,7 @@ static void peer_vanishes(void **state)
         party_close(&stand.caller.party, STREAM_CLOSE_ABORT);
         if (stage == TARGET) {
             // Nobody reads the tunnel while the application is asked; the connect's end tells.
-            worker_cut_all(&world->server.worker, "test_over");
+            worker_cut_all(&world->server.worker, FAULT_DRAIN_DEADLINE);
         }
         stand_end(&stand);
     }
@@ -102,7 +102,7 @@ static void mesh_cuts_what_is_closing(void **state)
     while (caller.party.length == 0) {
         world_turns(world->loop, 1);
     }
-    worker_cut_all(&world->server.worker, "test_over");
+    worker_cut_all(&world->server.worker, FAULT_DRAIN_DEADLINE);
     caller_leave(&caller);
     expect_quiet(world);
     assert_int_equal(result_count(&world->server, "inbound", "service_not_exposed"), 1);
