@@ -77,6 +77,8 @@ class Bench:
                 group.start(argv, env)
             group.wait_for_ports(outbound, inbound, seconds=60 if wrapper else 20)
             yield Pair(name, site, group, self.load, watcher)
+        except processes.Failed as error:
+            raise processes.Failed(f"{error}; the proxies' last words: {group.last_words()}") from None
         finally:
             group.stop()
             if watcher:
@@ -105,7 +107,7 @@ class Bench:
                 self.values.setdefault(key, {}).setdefault(name, {})[repeat] = value
         except processes.Failed as error:
             self.failed.add((case.name, name))
-            self.note(f"{name} failed {case.name}: {error}")
+            self.note(f"{name} failed {case.name}, and is not asked again: {error}")
 
     def run(self, chosen):
         for repeat in range(self.options.repeat):

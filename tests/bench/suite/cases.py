@@ -28,6 +28,7 @@ class Row:
     label: str
     unit: str
     bar: Bar = None
+    has_ratio: bool = True
 
 
 BULK, REQUEST = Bar(0.78, 0.68), Bar(0.82, 0.75)
@@ -49,17 +50,17 @@ def rows():
             f"keep-alive request, {count} connections, {size_text(size)}", "CPU us", REQUEST)
     for kind, bar in CONNECTION_BARS.items():
         found[f"connections-{kind}"] = Row(f"new connection, {kind}", "CPU us", bar)
-        found[f"resumption-{kind}"] = Row(f"handshakes that resumed, {kind}", "%")
+        found[f"resumption-{kind}"] = Row(f"handshakes that resumed, {kind}", "%", has_ratio=False)
     for text, bar in (("p50", None), ("p99", Bar(1.0, 0.8)), ("p99.9", None)):
         found[f"open-{text}"] = Row(f"open loop at half load, {text}", "us", bar)
     found["open-cpu"] = Row("open loop at half load, per request", "CPU us")
     found["idle-1000"] = Row("idle connection, 1,000 of them, both proxies", "KiB", Bar(14, 10, False))
     found["idle-8000"] = Row("idle connection, 8,000 of them, both proxies", "KiB", Bar(14, 10, False))
     found["base"] = Row("base memory of both proxies", "MiB", Bar(6, 4, False))
-    found["burst"] = Row("memory after 8,000 closed, to before", "times", Bar(1.2, 1.2, False))
+    found["burst"] = Row("memory after 8,000 closed, to before", "times", Bar(1.2, 1.2, False), False)
     found["slow-without"] = Row("999 connections, p99", "us")
     found["slow-with"] = Row("999 connections beside a slow reader, p99", "us")
-    found["slow-memory"] = Row("memory that the slow reader takes", "KiB")
+    found["slow-memory"] = Row("memory that the slow reader takes", "KiB", has_ratio=False)
     found["instructions-request"] = Row("instructions per request (1 KiB)", "1000")
     found["instructions-megabyte"] = Row("instructions per MB", "1000")
     found["wall-bulk-down-4"] = Row("bulk from the backend, 4 streams", "GB/s of wall clock")

@@ -66,7 +66,9 @@ def on_off(flag):
 # ---- nginx, with and without TLS ------------------------------------------------------------------
 
 def nginx_command(site, name, server):
-    head = (f"load_module {NGINX_MODULE};\ndaemon off;\nworker_processes 1;\npid {site.folder}/{name}.pid;\n"
+    # A worker of its own would run as nobody, who may not write what the wrapper has to say.
+    single = "master_process off;\n" if site.wrapper else ""
+    head = (f"load_module {NGINX_MODULE};\ndaemon off;\n{single}worker_processes 1;\npid {site.folder}/{name}.pid;\n"
             f"worker_rlimit_nofile {DESCRIPTORS};\nerror_log stderr warn;\n"
             f"events {{ worker_connections {DESCRIPTORS - 1000}; }}\n")
     path = site.config(f"{name}.conf", head + f"stream {{\n    tcp_nodelay on;\n{server}}}\n")
@@ -120,7 +122,6 @@ HAPROXY_DEFAULTS = """
     maxconn 9000
 defaults
     mode tcp
-    option splice-auto
     timeout connect 10s
     timeout client 600s
     timeout server 600s
@@ -151,7 +152,7 @@ def hitch(site):
     """As a client hitch shows no certificate: it is the inbound half, haproxy the outbound one. It has no
     switch for session reuse."""
     d = site.certificates
-    user = 'user = "nobody"\n' if os.geteuid() == 0 else ""
+    user = 'user = "nobody"\n' if os.geteuid() == 0 and not site.wrapper else ""
     yield site.command("hitch", "--config", site.config("inbound.conf", f"""frontend = "[127.0.0.1]:{site.inbound}"
 backend = "[127.0.0.1]:{site.backend}"
 pem-file = "{d}/b-all.pem"
@@ -196,11 +197,11 @@ def ghostunnel(site):
     one_worker = {"GOMAXPROCS": "1"}
     yield site.command("ghostunnel", "server", "--listen", f"127.0.0.1:{site.inbound}", "--target",
                        f"127.0.0.1:{site.backend}", "--cert", d / "b-full.pem", "--key", d / "b.key",
-                       "--cacert", d / "root.pem", "--allow-all", "--quiet=conns"), one_worker
+                       "--cacert", d / "root.pem", "--allow-all", ), one_worker
     yield site.command("ghostunnel", "client", "--listen", f"127.0.0.1:{site.outbound}", "--target",
                        f"127.0.0.1:{site.tunnel}", "--override-server-name", "b.mesh", "--cert",
                        d / "a-full.pem", "--key", d / "a.key", "--cacert", d / "root.pem",
-                       "--quiet=conns"), one_worker
+                       ), one_worker
 
 
 # ---- Remora ---------------------------------------------------------------------------------------

@@ -36,7 +36,7 @@ def summarize(values):
     for key, row in rows().items():
         if key not in values:
             continue
-        reference = values[key].get(REFERENCE, {})
+        reference = values[key].get(REFERENCE, {}) if row.has_ratio else {}
         peers = {}
         for peer, series in values[key].items():
             of_nginx = ratios(series, reference)
