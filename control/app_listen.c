@@ -117,7 +117,7 @@ static void log_listening(const struct listener *listener, const char *what)
 enum rm_err app_listen(struct app *app, struct rm_error *error)
 {
     const struct control_config *config = app->config;
-    bool has_group = config->admin_gid != CONTROL_NO_GROUP;
+    bool has_group = config->admin_gid != GROUP_NONE;
     const struct listener_options admin = {
         .address = config->admin_address,
         .unix_mode = has_group ? 0660 : 0600,

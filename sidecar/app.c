@@ -20,6 +20,7 @@
 #include "config/sidecar_config.h"
 #include "crypto/crypto.h"
 #include "discovery/discovery.h"
+#include "local/local.h"
 #include "loop/loop.h"
 #include "loop/resolver.h"
 #include "metrics_catalogue.h"
@@ -52,6 +53,7 @@ struct app {
     size_t own_count;            // of owns
     struct discovery *discovery; // NULL without a control plane
     struct admin *admin;
+    struct local *local;
     struct mesh_view *view;      // in force; shares
     struct timer config_timer;   // looks at the configuration file
     struct timespec config_seen; // its modification time when last read
@@ -166,6 +168,8 @@ static bool own_is_ready(const struct app_own *own, char reason[ADMIN_REASON_BYT
     return true;
 }
 
+_Static_assert(LOCAL_REASON_BYTES == ADMIN_REASON_BYTES, "one reason for both");
+
 static bool app_is_ready(void *context, char reason[ADMIN_REASON_BYTES])
 {
     struct app *app = context;
@@ -185,6 +189,40 @@ static bool app_is_ready(void *context, char reason[ADMIN_REASON_BYTES])
     return true;
 }
 
+// --- What the local API asks.
+// -------------------------------------------------------------------------------
+
+static void app_look(void *context, struct local_state *out)
+{
+    struct app *app = context;
+    out->snapshot = app->snapshot;
+    for (size_t i = 0; i < app->own_count; i++) {
+        out->certs[i] = certs_status(app->owns[i].certs);
+    }
+    out->view_hash = app->discovery != NULL ? discovery_view_hash(app->discovery) : "";
+    out->is_connected = app->discovery != NULL && discovery_is_connected(app->discovery);
+    out->is_ready = app_is_ready(app, out->waits_for);
+    out->worker_count = app->workers != NULL ? workers_count(app->workers) : 0;
+}
+
+static enum rm_err app_list(void *context, size_t worker, struct listing *listing,
+                            local_listed_fn done, void *done_context)
+{
+    struct app *app = context;
+    return app->workers != NULL ? workers_list(app->workers, worker, listing, done, done_context)
+                                : RM_ERR_CLOSED;
+}
+
+static enum rm_err app_renew(void *context, size_t own_index, struct certs_renewal *renewal)
+{
+    struct app *app = context;
+    if (app->is_draining) {
+        return RM_ERR_CLOSED;
+    }
+    certs_renew(app->owns[own_index].certs, renewal);
+    return RM_OK;
+}
+
 // --- Reload.
 // ----------------------------------------------------------------------------------------------------
 
@@ -200,12 +238,14 @@ static void app_on_reloaded(void *context, enum rm_err result, const struct rm_e
     app->next = NULL;
     if (result != RM_OK) {
         admin_undo(app->admin);
+        local_undo(app->local);
         log_error(LOG_CONFIG, "reload_refused", LOG_STR("error", rm_error_message(error)),
                   LOG_STR("text", "the configuration before it stays in force"));
         sidecar_config_unref(config);
         return;
     }
     admin_commit(app->admin);
+    local_commit(app->local);
     sidecar_config_unref(app->config);
     app->config = config;
     apply_log(config);
@@ -264,6 +304,11 @@ static enum rm_err check_unchangeable(const struct app *app, const struct sideca
                             "%s: 'workers' cannot change while running: restart the sidecar",
                             config->path);
     }
+    if (app->config->local_gid != config->local_gid) {
+        return rm_error_set(error, RM_ERR_CONFIG,
+                            "%s: 'local.group' cannot change while running: restart the sidecar",
+                            config->path);
+    }
     return RM_OK;
 }
 
@@ -292,11 +337,15 @@ static void reload(struct app *app)
         result = admin_prepare(app->admin, config, &error);
     }
     if (result == RM_OK) {
+        result = local_prepare(app->local, config, &error);
+    }
+    if (result == RM_OK) {
         snapshot = make_snapshot(app, config);
         result = snapshot != NULL ? RM_OK : rm_error_set(&error, RM_ERR_NO_MEMORY, "out of memory");
     }
     if (result != RM_OK) {
         admin_undo(app->admin);
+        local_undo(app->local);
         log_error(LOG_CONFIG, "reload_refused", LOG_STR("error", rm_error_message(&error)),
                   LOG_STR("text", "the configuration before it stays in force"));
         sidecar_config_unref(config);
@@ -348,6 +397,16 @@ static void app_on_certs_stopped(void *context)
     }
 }
 
+static void app_on_local_closed(void *context)
+{
+    struct app *app = context;
+    app->local = NULL;
+    // Backwards: a stop may end at once, and the last one to end ends the loop.
+    for (size_t i = app->own_count; i > 0; i--) {
+        certs_stop(app->owns[i - 1].certs, app_on_certs_stopped, &app->owns[i - 1]);
+    }
+}
+
 static void app_on_drained(void *context, size_t cut_count)
 {
     struct app *app = context;
@@ -358,10 +417,7 @@ static void app_on_drained(void *context, size_t cut_count)
     app->admin = NULL;
     resolver_close(app->resolver);
     app->resolver = NULL;
-    // Backwards: a stop may end at once, and the last one to end ends the loop.
-    for (size_t i = app->own_count; i > 0; i--) {
-        certs_stop(app->owns[i - 1].certs, app_on_certs_stopped, &app->owns[i - 1]);
-    }
+    local_close(app->local, app_on_local_closed, app);
 }
 
 static void app_on_stop_signal(void *context, int number)
@@ -451,6 +507,8 @@ static enum rm_err start(struct app *app, struct rm_error *error)
     RM_TRY(admin_open(app->loop, app->config, app->metrics, app_is_ready, app, &app->admin, error));
     RM_TRY(workers_start(app->loop, worker_count(app->config), app->snapshot, app->metrics,
                          &app->workers, error));
+    const struct local_source source = {app, app_look, app_list, app_renew};
+    RM_TRY(local_open(app->loop, app->config, &source, &app->local, error));
     timer_init(&app->config_timer, app->loop, app_on_config_timer, app);
     return timer_start(&app->config_timer, CONFIG_LOOK_MS);
 }

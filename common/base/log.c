@@ -43,6 +43,11 @@ void log_level_set(enum log_level level)
     atomic_store_explicit(&current_level, level, memory_order_relaxed);
 }
 
+const char *log_level_name(enum log_level level)
+{
+    return level_names[level];
+}
+
 enum rm_err log_level_parse(const char *text, enum log_level *out)
 {
     for (size_t i = 0; i < sizeof(level_names) / sizeof(level_names[0]); i++) {

@@ -29,6 +29,7 @@ enum log_format { LOG_FORMAT_AUTO, LOG_FORMAT_TEXT, LOG_FORMAT_JSON };
     X(OUTBOUND, "outbound")        \
     X(DISCOVERY, "discovery")      \
     X(ADMIN, "admin")              \
+    X(LOCAL, "local")              \
     X(ACCESS, "access")            \
     X(CA, "ca")                    \
     X(ATTEST, "attest")            \
@@ -66,7 +67,9 @@ struct log_pair {
 void log_configure(enum log_level level, enum log_format format);
 enum log_level log_level_get(void);
 void log_level_set(enum log_level level);
-// "debug", "info", "warn", "error". Errors: RM_ERR_CONFIG.
+// "debug", "info", "warn", "error". Static.
+const char *log_level_name(enum log_level level);
+// The reverse. Errors: RM_ERR_CONFIG.
 RM_NODISCARD enum rm_err log_level_parse(const char *text, enum log_level *out);
 
 // Test hook: lines (without newline) go to `sink` instead of standard error; NULL restores.

@@ -51,3 +51,15 @@ size_t utf8_read(const char *text, uint32_t *code)
     *code = read;
     return length;
 }
+
+void utf8_repair(char *text)
+{
+    for (char *at = text; *at != '\0';) {
+        uint32_t code = 0;
+        size_t length = utf8_read(at, &code);
+        if (code == UTF8_REPLACEMENT && length == 1) {
+            *at = '?';
+        }
+        at += length;
+    }
+}

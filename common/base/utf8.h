@@ -12,3 +12,5 @@
 // it takes, at least 1. A byte that begins no valid character (overlong, surrogate, cut, above
 // U+10FFFF) counts as one UTF8_REPLACEMENT.
 size_t utf8_read(const char *text, uint32_t *code);
+// Puts '?' in place of each byte that begins no valid character: some formats take only UTF-8.
+void utf8_repair(char *text);

@@ -2,6 +2,7 @@
 #include "stream/credentials.h"
 
 #include <errno.h>
+#include <unistd.h>
 
 static bool credentials_has_unix_socket(int descriptor)
 {
@@ -10,6 +11,16 @@ static bool credentials_has_unix_socket(int descriptor)
     return descriptor >= 0 &&
            getsockopt(descriptor, SOL_SOCKET, SO_DOMAIN, &domain, &length) == 0 &&
            domain == AF_UNIX;
+}
+
+// Groups beyond the primary one. A peer that has more of them than we look at keeps only its
+// primary group: access is not widened by guessing.
+static void credentials_read_groups(int descriptor, struct stream_credentials *out)
+{
+    socklen_t bytes = (socklen_t)((STREAM_MAX_GROUPS - 1) * sizeof(gid_t));
+    if (getsockopt(descriptor, SOL_SOCKET, SO_PEERGROUPS, &out->groups[1], &bytes) == 0) {
+        out->group_count += bytes / sizeof(gid_t);
+    }
 }
 
 enum rm_err stream_credentials_get(const struct stream *stream, struct stream_credentials *out)
@@ -26,6 +37,21 @@ enum rm_err stream_credentials_get(const struct stream *stream, struct stream_cr
     if (length != sizeof(kernel)) {
         return RM_ERR_IO;
     }
-    *out = (struct stream_credentials){.uid = kernel.uid, .gid = kernel.gid, .pid = kernel.pid};
+    *out = (struct stream_credentials){
+        .uid = kernel.uid, .pid = kernel.pid, .groups = {kernel.gid}, .group_count = 1};
+    credentials_read_groups(descriptor, out);
     return RM_OK;
+}
+
+bool stream_credentials_may_administer(const struct stream_credentials *credentials, gid_t group)
+{
+    if (credentials->uid == 0 || credentials->uid == geteuid()) {
+        return true;
+    }
+    for (size_t i = 0; i < credentials->group_count && group != GROUP_NONE; i++) {
+        if (credentials->groups[i] == group) {
+            return true;
+        }
+    }
+    return false;
 }

@@ -4,7 +4,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "api/access_internal.h"
 #include "base/alloc.h"
@@ -17,7 +16,7 @@
 struct access {
     char *trust_domain;                   // own; owned
     struct record_strings admins;         // SPIFFE IDs
-    gid_t admin_group;                    // ACCESS_NO_GROUP: none
+    gid_t admin_group;                    // GROUP_NONE: none
     struct trust_source source;           // of the snapshot that judges
     char text[RPC_MAX_STATUS_TEXT_BYTES]; // of the last refusal
 };
@@ -151,9 +150,7 @@ static enum rpc_status check_unix(struct access *access, enum access_class wante
         return refuse(access, RPC_UNAUTHENTICATED, "no_svid",
                       "this method is for workloads, over TLS with their certificate");
     }
-    if (caller->uid == 0 || caller->uid == geteuid() ||
-        (access->admin_group != ACCESS_NO_GROUP &&
-         access_caller_in_group(caller, access->admin_group))) {
+    if (stream_credentials_may_administer(&caller->credentials, access->admin_group)) {
         return RPC_OK;
     }
     return refuse(access, RPC_PERMISSION_DENIED, "not_an_admin",

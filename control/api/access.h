@@ -15,6 +15,7 @@
 #include <sys/types.h>
 
 #include "base/error.h"
+#include "base/group.h"
 #include "identity/trust.h"
 #include "rpc/rpc.h"
 
@@ -36,13 +37,11 @@ struct trust_source {
     void *context;                                  // for it
 };
 
-#define ACCESS_NO_GROUP ((gid_t)-1)
-
 struct access_options {
     const char *trust_domain;   // own; copied
     const char *const *admins;  // SPIFFE IDs; copied
     size_t admin_count;         // of admins
-    gid_t admin_group;          // ACCESS_NO_GROUP: none
+    gid_t admin_group;          // GROUP_NONE: none
     struct trust_source source; // copied; must outlive it
 };
 

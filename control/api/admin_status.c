@@ -33,19 +33,6 @@ static void visit_lineage(void *context, const uint8_t lineage[LINEAGE_BYTES],
     live->count += admin_lineage_is_live(record, live->now_s) ? 1 : 0;
 }
 
-// A text on the wire must be UTF-8; an alarm may quote what a peer sent.
-static void make_utf8(char *text)
-{
-    for (char *at = text; *at != '\0';) {
-        uint32_t code = 0;
-        size_t length = utf8_read(at, &code);
-        if (code == UTF8_REPLACEMENT && length == 1) {
-            *at = '?';
-        }
-        at += length;
-    }
-}
-
 static char *alarm_line(const struct alarm *alarm)
 {
     char *line = rm_malloc(ALARM_LINE_BYTES);
@@ -60,7 +47,7 @@ static char *alarm_line(const struct alarm *alarm)
         snprintf(line + length, ALARM_LINE_BYTES - (size_t)length, " (%llu times)",
                  (unsigned long long)alarm->count);
     }
-    make_utf8(line);
+    utf8_repair(line); // an alarm may quote what a peer sent, and a text on the wire must be UTF-8
     return line;
 }
 

@@ -7,7 +7,6 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
-#include "config/group.h"
 #include "identity/spiffe.h"
 #include "mesh/resource.h"
 
@@ -185,7 +184,7 @@ static enum rm_err check_admins(const struct control_config *config, struct rm_e
 
 static enum rm_err choose_group(struct control_config *config, struct rm_error *error)
 {
-    config->admin_gid = CONTROL_NO_GROUP;
+    config->admin_gid = GROUP_NONE;
     if (config->admin_group == NULL) {
         return RM_OK;
     }

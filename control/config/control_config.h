@@ -10,6 +10,7 @@
 #include <sys/types.h>
 
 #include "base/error.h"
+#include "base/group.h"
 #include "base/log.h"
 #include "base/secret.h"
 #include "config/config.h"
@@ -20,8 +21,6 @@
 #define CONTROL_LEAST_LIFETIME_MS 300000     // of certificates
 #define CONTROL_LEAST_TEST_LIFETIME_MS 10000 // with test_lifetimes
 #define CONTROL_MOST_LIFETIME_MS 86400000    // of certificates
-#define CONTROL_NO_GROUP ((gid_t)-1)
-
 enum control_mode { CONTROL_MODE_SELF, CONTROL_MODE_OFFLINE_ROOT };
 
 struct control_limits {
@@ -60,7 +59,7 @@ struct control_config {
     char *admin_path;                     // of the socket; owned
     char *kek_path;                       // owned
     bool is_kek_in_data_dir;              // convenient, and less safe
-    gid_t admin_gid;                      // CONTROL_NO_GROUP: none
+    gid_t admin_gid;                      // GROUP_NONE: none
     struct stream_address listen_address; // parsed
     struct stream_address health_address; // parsed
     struct stream_address admin_address;  // parsed

@@ -4,15 +4,8 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "door/door.h"
 #include "http1/http1.h"
-#include "stream/socket.h"
-
-struct door {
-    struct listener *listener;          // open; NULL: none
-    struct stream_address address;      // as configured
-    struct listener *next;              // of the configuration that is being prepared; NULL: none
-    struct stream_address next_address; // its
-};
 
 struct admin {
     struct loop *loop;
@@ -78,53 +71,26 @@ static void metrics_on_accept(void *context, struct stream *stream)
     http1_server_accept(admin->exporter, stream);
 }
 
-// Opens the new address while the old one stays open.
-static enum rm_err door_prepare(struct admin *admin, struct door *door,
-                                const struct stream_address *address, listener_fn on_accept,
-                                struct rm_error *error)
+static enum rm_err prepare(struct admin *admin, struct door *door,
+                           const struct stream_address *address, listener_fn on_accept,
+                           struct rm_error *error)
 {
-    struct listener_options options = {.address = *address,
-                                       .unix_mode = 0600,
-                                       .unix_uid = -1,
-                                       .unix_gid = -1,
-                                       .has_reserve = true};
-    if (door->listener != NULL && socket_address_equal(&door->address, address)) {
-        return RM_OK;
-    }
-    RM_TRY(listener_open(admin->loop, &options, on_accept, admin, &door->next, error));
-    door->next_address = *address;
-    return RM_OK;
-}
-
-static void door_commit(struct door *door)
-{
-    if (door->next == NULL) {
-        return;
-    }
-    if (door->listener != NULL) {
-        listener_close(door->listener, false);
-    }
-    door->listener = door->next;
-    door->address = door->next_address;
-    door->next = NULL;
-}
-
-static void door_undo(struct door *door)
-{
-    if (door->next != NULL) {
-        listener_close(door->next, false);
-        door->next = NULL;
-    }
+    const struct listener_options options = {.address = *address,
+                                             .unix_mode = 0600,
+                                             .unix_uid = -1,
+                                             .unix_gid = -1,
+                                             .has_reserve = true};
+    return door_prepare(door, admin->loop, &options, on_accept, admin, error);
 }
 
 enum rm_err admin_prepare(struct admin *admin, const struct sidecar_config *config,
                           struct rm_error *error)
 {
     enum rm_err result =
-        door_prepare(admin, &admin->health_door, &config->health_address, health_on_accept, error);
+        prepare(admin, &admin->health_door, &config->health_address, health_on_accept, error);
     if (result == RM_OK) {
-        result = door_prepare(admin, &admin->metrics_door, &config->metrics_address,
-                              metrics_on_accept, error);
+        result = prepare(admin, &admin->metrics_door, &config->metrics_address, metrics_on_accept,
+                         error);
     }
     if (result != RM_OK) {
         admin_undo(admin);
@@ -172,13 +138,8 @@ enum rm_err admin_open(struct loop *loop, const struct sidecar_config *config,
 
 void admin_close(struct admin *admin)
 {
-    admin_undo(admin);
-    if (admin->health_door.listener != NULL) {
-        listener_close(admin->health_door.listener, false);
-    }
-    if (admin->metrics_door.listener != NULL) {
-        listener_close(admin->metrics_door.listener, false);
-    }
+    door_close(&admin->health_door);
+    door_close(&admin->metrics_door);
     if (admin->health != NULL) {
         http1_server_close(admin->health, NULL, NULL);
     }

@@ -28,16 +28,43 @@ static void certs_on_timer(void *context)
 {
     struct certs *certs = context;
     if (is_by_files(certs)) {
+        bool is_wanted = certs->is_renewal_wanted;
+        certs->is_renewal_wanted = false;
         certs_files_look(certs);
         certs_look_again(certs, CERTS_FILES_LOOK_MS);
+        if (is_wanted && !certs->has_files_seen) {
+            certs_note_failure(certs, "out of memory");
+        }
+        if (is_wanted) {
+            certs_attempt_ended(certs);
+        }
         return;
     }
-    bool is_due = certs->identity == NULL || certs->backoff.attempt > 0 ||
+    bool is_due = certs->is_renewal_wanted || certs->identity == NULL ||
+                  certs->backoff.attempt > 0 ||
                   rotation_is_due(&certs->rotation, clock_wall_s(), clock_mono_ms());
     if (!is_due) {
         certs_look_again(certs, rotation_sleep_ms(&certs->rotation, clock_mono_ms()));
     } else if (certs->link == NULL) {
+        certs->is_renewal_wanted = false;
         certs_control_attempt(certs);
+    }
+}
+
+void certs_attempt_ended(struct certs *certs)
+{
+    enum rm_err result = certs->status.last_error[0] == '\0' ? RM_OK : RM_ERR_CLOSED;
+    struct list told;
+    // Who asks from inside a callback waits for the next attempt.
+    list_init(&told);
+    list_each_safe (node, following, &certs->renewals) {
+        list_remove(node);
+        list_append(&told, node);
+    }
+    while (!list_is_empty(&told)) {
+        struct certs_renewal *renewal = list_entry(list_first(&told), struct certs_renewal, node);
+        list_remove(&renewal->node);
+        renewal->done(renewal->context, certs->is_stopping ? RM_ERR_CANCELLED : result);
     }
 }
 
@@ -121,6 +148,7 @@ enum rm_err certs_start(struct loop *loop, struct resolver *resolver, struct sid
     certs->metrics = metrics;
     certs->on_changed = on_changed;
     certs->context = context;
+    list_init(&certs->renewals);
     timer_init(&certs->timer, loop, certs_on_timer, certs);
     backoff_init(&certs->backoff, CERTS_BACKOFF_MIN_MS, CERTS_BACKOFF_MAX_MS);
     enum rm_err result = RM_OK;
@@ -192,11 +220,30 @@ const struct certs_status *certs_status(const struct certs *certs)
     return &certs->status;
 }
 
+void certs_renew(struct certs *certs, struct certs_renewal *renewal)
+{
+    list_append(&certs->renewals, &renewal->node);
+    if (certs->link != NULL) {
+        return; // the attempt that runs will tell
+    }
+    certs->is_renewal_wanted = true;
+    certs->has_files_seen = false;
+    certs_look_again(certs, 0);
+}
+
+void certs_renew_cancel(struct certs_renewal *renewal)
+{
+    if (renewal->node.next != NULL) {
+        list_remove(&renewal->node);
+    }
+}
+
 void certs_finish_stop(struct certs *certs)
 {
     if (!certs->is_stopping || certs->link != NULL) {
         return;
     }
+    certs_attempt_ended(certs);
     certs->on_stopped(certs->stopped_context);
     loop_close(certs->loop);
     tls_identity_unref(certs->identity);

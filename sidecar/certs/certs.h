@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "base/list.h"
 #include "config/sidecar_config.h"
 #include "identity/trust.h"
 #include "loop/loop.h"
@@ -43,5 +44,17 @@ void certs_configure(struct certs *certs, struct sidecar_config *config);
 // The view's bundles are newer than the issue answer's: used for the next connection.
 void certs_set_trust(struct certs *certs, struct trust_snapshot *trust);
 const struct certs_status *certs_status(const struct certs *certs);
+// Someone who waits for the outcome of an attempt; embedded in what waits.
+typedef void (*certs_renewed_fn)(void *context, enum rm_err result);
+struct certs_renewal {
+    struct list node;      // private
+    certs_renewed_fn done; // RM_OK: a certificate is in force by it; else certs_status() says why
+    void *context;         // for done
+};
+// Tries to get a certificate now, whatever the plan and the back-off say (files: reads them again);
+// an attempt that runs already counts. `done` once, later; with RM_ERR_CANCELLED when stopping.
+void certs_renew(struct certs *certs, struct certs_renewal *renewal);
+// No callback afterwards. Safe when it came already, or before certs_renew() on zeroed memory.
+void certs_renew_cancel(struct certs_renewal *renewal);
 typedef void (*certs_stopped_fn)(void *context);
 void certs_stop(struct certs *certs, certs_stopped_fn done, void *context);

@@ -416,12 +416,15 @@ static void certs_on_link_end(void *context, enum rm_err reason, const char *sen
     }
     if (certs->is_stopping) {
         certs_finish_stop(certs);
-    } else if (certs->status.last_error[0] != '\0') {
+        return;
+    }
+    if (certs->status.last_error[0] != '\0') {
         certs_look_again(certs, backoff_next_ms(&certs->backoff, random_u32()));
     } else {
         // The next renewal may have become due while this connection was ending.
         certs_look_again(certs, rotation_sleep_ms(&certs->rotation, clock_mono_ms()));
     }
+    certs_attempt_ended(certs);
 }
 
 void certs_control_attempt(struct certs *certs)
@@ -453,5 +456,6 @@ void certs_control_attempt(struct certs *certs)
         certs->link = NULL;
         certs_note_failure(certs, sentence_of(&error, result));
         certs_look_again(certs, backoff_next_ms(&certs->backoff, random_u32()));
+        certs_attempt_ended(certs);
     }
 }

@@ -35,6 +35,8 @@ struct certs {
     struct rotation rotation;          // of the identity in force
     struct backoff backoff;
     bool is_stopping;
+    struct list renewals;   // struct certs_renewal: who waits for the next outcome
+    bool is_renewal_wanted; // an attempt was asked for and has not begun
     // Control plane.
     struct link *link;                  // of the running attempt; NULL: none runs
     enum certs_attempt attempt;         // the running or last one
@@ -57,6 +59,8 @@ void certs_adopt(struct certs *certs, struct tls_identity *identity, struct trus
 // Notes a failed attempt: status, metric, log.
 void certs_note_failure(struct certs *certs, const char *sentence);
 void certs_look_again(struct certs *certs, uint64_t delay_ms);
+// An attempt ended: whoever waits for its outcome is told.
+void certs_attempt_ended(struct certs *certs);
 // Ends a stop when nothing runs any more.
 void certs_finish_stop(struct certs *certs);
 

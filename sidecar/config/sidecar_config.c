@@ -35,6 +35,19 @@ static enum rm_err check_address(const char *text, struct rm_error *error)
     return socket_address_parse(text, &ignored, error);
 }
 
+static enum rm_err check_local(const char *text, struct rm_error *error)
+{
+    if (strcmp(text, "off") == 0) {
+        return RM_OK;
+    }
+    if (strncmp(text, "unix:", 5) != 0) {
+        return rm_error_set(error, RM_ERR_MALFORMED,
+                            "expected unix:/path or off: its callers are known by their user, "
+                            "which no network tells");
+    }
+    return check_address(text, error);
+}
+
 static enum rm_err check_host_port(const char *text, struct rm_error *error)
 {
     const char *colon = strrchr(text, ':');
@@ -278,6 +291,12 @@ static const struct config_field timeout_fields[] = {
     {0},
 };
 
+static const struct config_field local_fields[] = {
+    {.key = "listen", .type = CONFIG_STRING, .offset = AT(local_listen), .check = check_local},
+    {.key = "group", .type = CONFIG_STRING, .offset = AT(local_group)},
+    {0},
+};
+
 #define TEXT_OF(number) #number
 #define TEXT(number) TEXT_OF(number)
 
@@ -324,6 +343,7 @@ static const struct config_field fields[] = {
      .offset = AT(metrics_listen),
      .initial = "0.0.0.0:15020",
      .check = check_address},
+    {.key = "local", .type = CONFIG_SECTION, .fields = local_fields},
     {.key = "zone", .type = CONFIG_STRING, .offset = AT(zone), .check = check_zone},
     {.key = "workers",
      .type = CONFIG_INTEGER,

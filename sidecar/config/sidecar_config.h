@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "base/group.h"
 #include "config/config.h"
 #include "stream/socket.h"
 
@@ -17,6 +18,8 @@
 #define SIDECAR_HANDSHAKES 4096
 // Of these from one source address, so that one machine cannot fill the room.
 #define SIDECAR_HANDSHAKES_PER_SOURCE 2048
+
+#define SIDECAR_LOCAL_LISTEN "unix:/run/remora/sidecar.sock" // where nothing else is configured
 
 enum sidecar_access_log { ACCESS_LOG_OFF, ACCESS_LOG_ERRORS, ACCESS_LOG_ALL };
 
@@ -92,6 +95,8 @@ struct sidecar_config {
     struct config_list outbound;           // struct sidecar_outbound
     char *health_listen;                   // default "0.0.0.0:15021"
     char *metrics_listen;                  // default "0.0.0.0:15020"
+    char *local_listen;                    // key `local.listen`; NULL: SIDECAR_LOCAL_LISTEN
+    char *local_group;                     // that may use it; NULL: none
     char *zone;                            // topology zone; NULL: unknown
     int64_t workers;                       // 1..64; 0: one per CPU, at most 8
     bool is_resuming;                      // key `resumption`: TLS sessions are resumed
@@ -106,6 +111,9 @@ struct sidecar_config {
     struct stream_address inbound_address; // parsed
     struct stream_address health_address;  // parsed
     struct stream_address metrics_address; // parsed
+    struct stream_address local_address;   // parsed, when has_local
+    gid_t local_gid;                       // of local_group; GROUP_NONE: none
+    bool has_local;                        // local_listen is not "off"
     uint32_t ref_count;                    // private, atomic
 };
 

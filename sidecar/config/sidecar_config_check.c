@@ -222,6 +222,24 @@ static enum rm_err check_listen(const struct sidecar_config *config, struct list
     return RM_OK;
 }
 
+static enum rm_err check_local(struct sidecar_config *config, struct rm_error *error)
+{
+    const char *listen = config->local_listen;
+    config->local_gid = GROUP_NONE;
+    config->has_local = listen == NULL || strcmp(listen, "off") != 0;
+    if (config->has_local) {
+        RM_TRY(socket_address_parse(listen != NULL ? listen : SIDECAR_LOCAL_LISTEN,
+                                    &config->local_address, error));
+    }
+    if (config->local_group != NULL &&
+        group_find(config->local_group, &config->local_gid) != RM_OK) {
+        return rm_error_set(error, RM_ERR_CONFIG,
+                            "%s: local.group '%s': there is no such group on this machine",
+                            config->path, config->local_group);
+    }
+    return RM_OK;
+}
+
 static enum rm_err check_listens(const struct sidecar_config *config, struct listen_check *check,
                                  struct rm_error *error)
 {
@@ -229,6 +247,9 @@ static enum rm_err check_listens(const struct sidecar_config *config, struct lis
     const struct sidecar_outbound *outbound = config->outbound.items;
     RM_TRY(check_listen(config, check, &config->health_address, no_place, error));
     RM_TRY(check_listen(config, check, &config->metrics_address, no_place, error));
+    if (config->has_local) {
+        RM_TRY(check_listen(config, check, &config->local_address, no_place, error));
+    }
     if (config->services.count > 0) {
         RM_TRY(check_listen(config, check, &config->inbound_address, no_place, error));
     }
@@ -272,6 +293,7 @@ enum rm_err sidecar_config_check(struct sidecar_config *config, struct rm_error 
     RM_TRY(socket_address_parse(config->inbound_listen, &config->inbound_address, error));
     RM_TRY(socket_address_parse(config->health_listen, &config->health_address, error));
     RM_TRY(socket_address_parse(config->metrics_listen, &config->metrics_address, error));
+    RM_TRY(check_local(config, error));
     struct listen_check listens = {.count = 0};
     RM_TRY(check_listens(config, &listens, error));
     return check_targets(config, &listens, error);

@@ -290,6 +290,11 @@ int64_t discovery_last_heard_mono_ms(const struct discovery *discovery)
     return discovery->last_heard_mono_ms;
 }
 
+const char *discovery_view_hash(const struct discovery *discovery)
+{
+    return discovery->exported_hash;
+}
+
 bool discovery_is_connected(const struct discovery *discovery)
 {
     return discovery->current != NULL;

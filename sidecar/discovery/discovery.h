@@ -33,6 +33,8 @@ void discovery_configure(struct discovery *discovery, struct sidecar_config *con
 void discovery_report(struct discovery *discovery, const struct certs_status *status);
 struct mesh_view *discovery_view(const struct discovery *discovery);     // borrowed, never NULL
 int64_t discovery_last_heard_mono_ms(const struct discovery *discovery); // 0: never
+// Hexadecimal SHA-256 of the canonical view in force; "" before the first. Borrowed.
+const char *discovery_view_hash(const struct discovery *discovery);
 bool discovery_is_connected(const struct discovery *discovery);
 // Says Goodbye (endpoints leave the mesh) and keeps the stream open until discovery_stop.
 void discovery_goodbye(struct discovery *discovery);

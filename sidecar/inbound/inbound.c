@@ -168,6 +168,12 @@ static void inbound_cut(struct connection *connection, enum fault reason)
     }
 }
 
+static struct connection_progress inbound_progress(const struct connection *connection)
+{
+    const struct inbound *inbound = (const struct inbound *)(const void *)connection;
+    return connection_progress_of(&inbound->sm, inbound->relay, RELAY_A);
+}
+
 static void start_relay(struct inbound *inbound, struct stream *target)
 {
     const struct sidecar_config *config = inbound->snapshot->config;
@@ -442,6 +448,7 @@ static void inbound_begin(struct worker *worker, struct stream *lower, struct tl
     inbound->base.remote = *remote;
     inbound->base.judge = inbound_judge;
     inbound->base.cut = inbound_cut;
+    inbound->base.progress = inbound_progress;
     inbound->is_edge = is_edge;
     inbound->service = service;
     inbound->snapshot = snapshot_ref(worker->snapshot);

@@ -161,6 +161,15 @@ static void outbound_cut(struct connection *connection, enum fault reason)
     }
 }
 
+static struct connection_progress outbound_progress(const struct connection *connection)
+{
+    const struct outbound *outbound = (const struct outbound *)(const void *)connection;
+    struct connection_progress progress =
+        connection_progress_of(&outbound->sm, outbound->relay, RELAY_B);
+    progress.sent_bytes += outbound->relay != NULL ? outbound->early_length : 0;
+    return progress;
+}
+
 void outbound_start_relay(struct outbound *outbound, size_t reply_consumed)
 {
     struct relay_options options = {
@@ -269,6 +278,7 @@ void outbound_accept(struct worker *worker, struct stream *application,
     outbound->base.own_index = target->own_index;
     outbound->base.judge = outbound_judge;
     outbound->base.cut = outbound_cut;
+    outbound->base.progress = outbound_progress;
     connection_begin(&outbound->base, worker, CONNECTION_OUTBOUND);
     timer_init(&outbound->deadline, worker->loop, outbound_on_deadline, outbound);
     lane_entry_init(&outbound->lane, outbound_on_lane_turn, outbound);

@@ -12,7 +12,7 @@
 #include "metrics_catalogue.h"
 #include "stream/descriptors.h"
 
-static const char *direction_name(enum connection_direction direction)
+const char *connection_direction_name(enum connection_direction direction)
 {
     switch (direction) {
     case CONNECTION_INBOUND:
@@ -30,12 +30,13 @@ void connection_begin(struct connection *connection, struct worker *worker,
 {
     connection->worker = worker;
     connection->direction = direction;
+    connection->number = ++worker->last_number;
     connection->started_ms = loop_now_ms(worker->loop);
     connection->result = FAULT_OK;
     list_append(&worker->connections, &connection->node);
     connection_pledge(connection, true);
     worker->connection_count++;
-    const char *labels[] = {direction_name(direction)};
+    const char *labels[] = {connection_direction_name(direction)};
     metric_gauge_add(worker->metrics, SIDECAR_METRIC_CONNECTIONS_OPEN, labels, 1);
     if (!timer_is_active(&worker->sweep) && timer_start(&worker->sweep, WORKER_SWEEP_MS) != RM_OK) {
         log_error(LOG_MAIN, "sweep_not_started", LOG_ERR(RM_ERR_NO_MEMORY));
@@ -116,6 +117,20 @@ void connection_note_relay(struct connection *connection, const struct relay_res
     }
 }
 
+struct connection_progress connection_progress_of(const struct sm *sm, const struct relay *relay,
+                                                  enum relay_side tunnel)
+{
+    struct connection_progress progress = {.state = sm_state_name(sm)};
+    uint64_t from_a = 0;
+    uint64_t from_b = 0;
+    if (relay != NULL) {
+        relay_progress(relay, &from_a, &from_b);
+    }
+    progress.sent_bytes = tunnel == RELAY_B ? from_a : from_b;
+    progress.received_bytes = tunnel == RELAY_B ? from_b : from_a;
+    return progress;
+}
+
 // "" for an address that never became known.
 static void address_text(const struct stream_address *address, char out[STREAM_ADDRESS_TEXT_BYTES])
 {
@@ -159,7 +174,7 @@ static void write_access_log(const struct connection *connection)
         snapshot_own(connection->worker->snapshot, connection->own_index).identity;
     struct log_pair pairs[] = {
         LOG_STR("connection", id),
-        LOG_STR("direction", direction_name(connection->direction)),
+        LOG_STR("direction", connection_direction_name(connection->direction)),
         LOG_STR("result", fault_name(connection->result)),
         LOG_STR("service", connection->service),
         LOG_U64("port", connection->port),
@@ -186,7 +201,7 @@ static void write_access_log(const struct connection *connection)
 static void count_end(const struct connection *connection)
 {
     struct metric_set *metrics = connection->worker->metrics;
-    const char *direction = direction_name(connection->direction);
+    const char *direction = connection_direction_name(connection->direction);
     const char *service = connection->service != NULL ? connection->service : "unknown";
     const char *total[] = {direction, service, fault_name(connection->result)};
     const char *open[] = {direction};

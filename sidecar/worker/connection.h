@@ -7,18 +7,28 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/machine.h"
 #include "faults/faults.h"
 #include "stream/relay.h"
 #include "tunnel/tunnel.h"
 #include "worker/worker.h"
 
 enum connection_direction { CONNECTION_INBOUND, CONNECTION_OUTBOUND, CONNECTION_EDGE };
+// "inbound", "outbound", "edge". Static.
+const char *connection_direction_name(enum connection_direction direction);
+
+struct connection_progress {
+    const char *state;       // static
+    uint64_t sent_bytes;     // towards the other sidecar or client, so far
+    uint64_t received_bytes; // from it
+};
 
 struct connection {
     struct list node;                       // of worker->connections
     struct worker *worker;                  // it belongs to
     enum connection_direction direction;    // who began it
     uint8_t id[TUNNEL_CONNECTION_ID_BYTES]; // the same at both ends
+    uint64_t number;                        // of this worker's; grows
     uint64_t started_ms;                    // loop time
     char *service;                          // owned; NULL until known
     uint16_t port;                          // the service's; 0 until known
@@ -39,6 +49,8 @@ struct connection {
     enum fault (*judge)(struct connection *connection);
     // Ends it on the mesh's behalf. May free the connection.
     void (*cut)(struct connection *connection, enum fault reason);
+    // Where it stands, for listings.
+    struct connection_progress (*progress)(const struct connection *connection);
     bool is_pledged;     // it will need a second descriptor
     bool is_established; // both ends said yes; judged from now on
 };
@@ -57,6 +69,11 @@ void connection_note_relay(struct connection *connection, const struct relay_res
                            enum relay_side tunnel);
 // Access log, metrics, out of the list; frees what the connection owns (not the connection).
 void connection_end(struct connection *connection);
+
+// The progress of a connection whose machine is `sm`; `relay` NULL: it has not begun; `tunnel` says
+// which of its sides is the tunnel.
+struct connection_progress connection_progress_of(const struct sm *sm, const struct relay *relay,
+                                                  enum relay_side tunnel);
 
 // The verdict on a live connection's peer: FAULT_OK, or why to end it. Dates count for peers
 // without a lineage, or when the view is older than the grace.

@@ -38,6 +38,7 @@ struct worker {
     size_t worker_count;            // that share the sidecar's limits; 1 unless told
     struct list connections;        // struct connection, oldest first
     size_t connection_count;        // of connections
+    uint64_t last_number;           // of a connection
     struct list waiting;            // struct outbound: until the first view
     struct map *endpoints;          // address text -> struct endpoint_state *
     struct timer sweep;             // runs while there are connections

@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "loop/loop.h"
 #include "metrics/metrics.h"
+#include "worker/listing.h"
 #include "worker/snapshot.h"
 
 struct workers;
@@ -32,4 +33,13 @@ void workers_reload(struct workers *workers, struct snapshot *snapshot, workers_
 typedef void (*workers_drained_fn)(void *context, size_t cut_count);
 void workers_drain(struct workers *workers, uint32_t deadline_ms, workers_drained_fn done,
                    void *context);
+
+size_t workers_count(const struct workers *workers); // of threads
+// Asks worker number `worker` (0..workers_count()-1) for the next page of `listing`, which must
+// live until the answer. `done` on the main loop, once. Errors: RM_ERR_CLOSED (the workers are
+// ending), RM_ERR_NO_MEMORY; then no callback.
+typedef void (*workers_listed_fn)(void *context, enum rm_err result);
+RM_NODISCARD enum rm_err workers_list(struct workers *workers, size_t worker,
+                                      struct listing *listing, workers_listed_fn done,
+                                      void *context);
 void workers_join(struct workers *workers); // after drained; frees

@@ -35,7 +35,7 @@ def unprivileged(mesh, authority):
     """A sidecar that runs as another user, as it should."""
     user = pwd.getpwnam("nobody")
     mesh.folder.chmod(0o755)
-    sidecar = Sidecar(mesh.folder, "web", services=[("web", 80, "127.0.0.1:1")],
+    sidecar = Sidecar(mesh.folder, "web", services=[("web", 80, "127.0.0.1:1")], local="listen: off",
                       identity_yaml=write_identity(mesh.folder, "web",
                                                    authority.leaf(authority.identity("web")),
                                                    authority.bundle_pem))

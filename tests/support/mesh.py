@@ -253,9 +253,11 @@ class Sidecar:
 
     def __init__(self, folder, name, control=None, token=None, services=(), outbound=(), edges=(),
                  state_dir=None, identity_yaml=None, extra="", workers=1, env=None, access="all",
-                 tunnel=None, allow=None, argv_prefix=()):
+                 tunnel=None, allow=None, argv_prefix=(), local=None):
         self.folder = pathlib.Path(folder)
         self.name = name
+        self.local_socket = self.folder / f"{name}.sock"
+        self.local = local or f"listen: 'unix:{self.local_socket}'"
         self.env = env
         self.argv_prefix = list(argv_prefix)
         self.tunnel = tunnel or free_port()
@@ -297,7 +299,7 @@ class Sidecar:
                 text += (f"  - {entry}\n" if isinstance(entry, str) else
                          f"  - {{listen: 127.0.0.1:{self.ports[entry[0]]}, service: {entry[0]}}}\n")
         text += (f"health: 127.0.0.1:{self.health}\nmetrics: 127.0.0.1:{self.metrics_port}\n"
-                 f"workers: {self.workers}\n"
+                 f"workers: {self.workers}\nlocal: {{{self.local}}}\n"
                  f"log: {{level: debug, format: json, access: {self.access_mode}}}\n")
         return text + self.extra
 

@@ -128,7 +128,7 @@ static void listed_admin(void **state)
     const struct access_caller caller = {.peer = &peer};
     assert_judged(world, &caller, ADMIN, RPC_OK, "");
     assert_judged(world, &caller, WORKLOAD, RPC_OK, "");
-    assert_int_equal(access_set_admins(world->access, NULL, 0, ACCESS_NO_GROUP), RM_OK);
+    assert_int_equal(access_set_admins(world->access, NULL, 0, GROUP_NONE), RM_OK);
     assert_judged(world, &caller, ADMIN, RPC_PERMISSION_DENIED, "not_an_admin");
 }
 
@@ -163,21 +163,21 @@ static void trusted_foreigner_is_no_workload_of_ours(void **state)
 static void unix_callers(void **state)
 {
     struct world *world = *state;
-    struct access_caller caller = {.is_unix = true, .uid = 0};
+    struct access_caller caller = {.is_unix = true};
     assert_judged(world, &caller, ADMIN, RPC_OK, "");
     assert_judged(world, &caller, ANYONE, RPC_OK, "");
     assert_judged(world, &caller, WORKLOAD, RPC_UNAUTHENTICATED, "no_svid");
-    caller.uid = geteuid();
+    caller.credentials.uid = geteuid();
     assert_judged(world, &caller, ADMIN, RPC_OK, "");
-    caller.uid = 12345;
-    caller.groups[0] = 100;
-    caller.group_count = 1;
+    caller.credentials.uid = 12345;
+    caller.credentials.groups[0] = 100;
+    caller.credentials.group_count = 1;
     assert_judged(world, &caller, ADMIN, RPC_PERMISSION_DENIED, "not_an_admin");
-    caller.groups[1] = ADMIN_GROUP;
+    caller.credentials.groups[1] = ADMIN_GROUP;
     assert_judged(world, &caller, ADMIN, RPC_PERMISSION_DENIED, "not_an_admin");
-    caller.group_count = 2;
+    caller.credentials.group_count = 2;
     assert_judged(world, &caller, ADMIN, RPC_OK, "");
-    assert_int_equal(access_set_admins(world->access, NULL, 0, ACCESS_NO_GROUP), RM_OK);
+    assert_int_equal(access_set_admins(world->access, NULL, 0, GROUP_NONE), RM_OK);
     assert_judged(world, &caller, ADMIN, RPC_PERMISSION_DENIED, "not_an_admin");
 }
 

@@ -52,7 +52,7 @@ static void start_rest(struct fixture *base, void *context)
     struct admin_fixture *fixture = context;
     struct access_options access = {
         .trust_domain = TEST_DOMAIN,
-        .admin_group = ACCESS_NO_GROUP,
+        .admin_group = GROUP_NONE,
         .source = {.trust = trust_of, .context = fixture},
     };
     assert_int_equal(access_new(&access, &fixture->access), RM_OK);

@@ -63,7 +63,7 @@ static void defaults(void **state)
     assert_int_equal(config->limits.attestation_burst, 10);
     assert_int_equal(config->limits.signings_per_second, 50);
     assert_int_equal(config->admins.count, 0);
-    assert_true(config->admin_gid == CONTROL_NO_GROUP);
+    assert_true(config->admin_gid == GROUP_NONE);
     assert_false(config->is_test_lifetimes);
     control_config_free(config);
 }

@@ -16,7 +16,7 @@ static void do_setup(struct fixture *base, void *context)
     struct service_fixture *fixture = context;
     const struct trust_source source = {give_trust, fixture};
     const struct access_options access = {
-        .trust_domain = TEST_DOMAIN, .admin_group = ACCESS_NO_GROUP, .source = source};
+        .trust_domain = TEST_DOMAIN, .admin_group = GROUP_NONE, .source = source};
     fixture->trust = trust_ref(authority_trust(fixture->attest->ca->authority));
     assert_int_equal(access_new(&access, &fixture->access), RM_OK);
     const struct identity_options options = {.attest = fixture->attest->attest,

@@ -21,7 +21,7 @@ static void do_start(struct fixture *base, void *context)
     struct push_fixture *fixture = context;
     struct registry *registry = fixture->mesh->registry;
     const struct access_options options = {
-        .trust_domain = TD, .admin_group = ACCESS_NO_GROUP, .source = {trust_of, fixture}};
+        .trust_domain = TD, .admin_group = GROUP_NONE, .source = {trust_of, fixture}};
     assert_int_equal(access_new(&options, &fixture->access), RM_OK);
     assert_int_equal(push_new(base->loop, base->store, registry, fixture->access, &fixture->push),
                      RM_OK);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-#include "config/group.h"
+#include "base/group.h"
 
 #include <stdint.h>
 #include <stdlib.h>

@@ -8,5 +8,7 @@
 
 #include "base/error.h"
 
+#define GROUP_NONE ((gid_t)-1) // stands for "no group"
+
 // `text` is a name in /etc/group, or a number. Errors: RM_ERR_NOT_FOUND.
 RM_NODISCARD enum rm_err group_find(const char *text, gid_t *out);
