@@ -226,8 +226,9 @@ static enum rm_err app_renew(void *context, size_t own_index, struct certs_renew
 // --- Reload.
 // ----------------------------------------------------------------------------------------------------
 
-static void apply_log(const struct sidecar_config *config)
+static void apply_settings(const struct sidecar_config *config)
 {
+    socket_set_vanished_ms((uint32_t)config->vanished_ms);
     log_configure((enum log_level)config->log_level, (enum log_format)config->log_format);
 }
 
@@ -248,7 +249,7 @@ static void app_on_reloaded(void *context, enum rm_err result, const struct rm_e
     local_commit(app->local);
     sidecar_config_unref(app->config);
     app->config = config;
-    apply_log(config);
+    apply_settings(config);
     for (size_t i = 0; i < app->own_count; i++) {
         certs_configure(app->owns[i].certs, config);
     }
@@ -483,7 +484,7 @@ static enum rm_err start_signals(struct app *app)
 static enum rm_err start(struct app *app, struct rm_error *error)
 {
     RM_TRY(sidecar_config_read(app->config_path, &app->config, error));
-    apply_log(app->config);
+    apply_settings(app->config);
     note_config_time(app);
     app->loop = loop_new("main");
     app->metrics = metrics_new(sidecar_metric_catalogue, SIDECAR_METRIC_COUNT);

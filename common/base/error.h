@@ -34,6 +34,7 @@ enum rm_category {
     X(CLOSED, CLOSED, "already closed")                                                            \
     X(TRUNCATED, PEER_FAULT, "stream ended without an orderly close")                              \
     X(RESET, PEER_FAULT, "connection reset by the other end")                                      \
+    X(VANISHED, PEER_FAULT, "the other end answers nothing any more")                              \
     X(REFUSED, PEER_FAULT, "connection refused")                                                   \
     X(UNREACHABLE, PEER_FAULT, "host or network unreachable")                                      \
     X(TIMEOUT, PEER_FAULT, "deadline passed")                                                      \

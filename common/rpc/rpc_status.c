@@ -43,6 +43,7 @@ enum rpc_status rpc_status_from_err(enum rm_err error)
     case RM_ERR_CLOSED:
     case RM_ERR_TRUNCATED:
     case RM_ERR_RESET:
+    case RM_ERR_VANISHED:
     case RM_ERR_REFUSED:
     case RM_ERR_UNREACHABLE:
     case RM_ERR_TLS:

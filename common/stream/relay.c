@@ -191,6 +191,18 @@ void relay_abort(struct relay *relay, enum rm_err reason)
     relay_close(relay, STREAM_CLOSE_ABORT);
 }
 
+void relay_look(struct relay *relay)
+{
+    for (int side = RELAY_A; side <= RELAY_B && sm_is(&relay->sm, RELAY_OPEN); side++) {
+        const struct flow *flow = &relay->flows[side];
+        enum rm_err lost = RM_OK;
+        if (flow->state != FLOW_READING && stream_is_lost(flow->source, &lost)) {
+            relay->failed = relay->error == RM_OK ? (enum relay_side)side : relay->failed;
+            relay_abort(relay, lost);
+        }
+    }
+}
+
 bool relay_is_closing(const struct relay *relay)
 {
     return sm_is(&relay->sm, RELAY_CLOSING);

@@ -46,6 +46,9 @@ RM_NODISCARD enum rm_err relay_start(struct stream *a, struct stream *b,
 // Ends it: `reason` (not RM_OK) becomes the result's error unless there is one; both streams are
 // aborted. on_done still comes, later. No effect on a relay that is closing.
 void relay_abort(struct relay *relay, enum rm_err reason);
+// Looks whether a side that is not being read, since the other one takes nothing, has been reset or
+// has vanished meanwhile: no event tells of it. Such a relay ends.
+void relay_look(struct relay *relay);
 // True once it has begun to end: its streams may be gone already and must not be touched.
 bool relay_is_closing(const struct relay *relay);
 // Counters so far, for listings.

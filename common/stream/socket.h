@@ -6,13 +6,14 @@
 #include "base/error.h"
 #include "stream/stream.h"
 
-#define SOCKET_BACKLOG 4096             // the kernel cuts it to net.core.somaxconn
-#define SOCKET_ACCEPT_PER_TURN 64       // so that a storm does not starve established connections
-#define SOCKET_ACCEPT_RETRY_MS 100      // pause when descriptors or memory ran out
-#define SOCKET_UNACKED_TIMEOUT_MS 30000 // nothing acknowledged for so long, twice: the peer is gone
-#define SOCKET_KEEPALIVE_S 30           // idle time before probes
-#define SOCKET_KEEPALIVE_INTERVAL_S 10  // between probes
-#define SOCKET_KEEPALIVE_PROBES 3       // unanswered ones that end the connection
+#define SOCKET_BACKLOG 4096        // the kernel cuts it to net.core.somaxconn
+#define SOCKET_ACCEPT_PER_TURN 64  // so that a storm does not starve established connections
+#define SOCKET_ACCEPT_RETRY_MS 100 // pause when descriptors or memory ran out
+// A peer that answers nothing for about so long is gone: probes begin after half of it when a
+// connection is idle, and bytes under way are looked at twice in it.
+#define SOCKET_VANISHED_MS 60000
+#define SOCKET_VANISHED_MIN_MS 3000 // the kernel counts seconds
+#define SOCKET_PROBES 3             // unanswered ones, of keep-alive or of a zero window: gone
 
 // Parses "10.0.0.1:80", "[::1]:80", ":80" (any, dual stack where there is one) or "unix:/path"
 // ("unix:@name" is abstract). Numeric only. Errors: RM_ERR_MALFORMED.
@@ -21,6 +22,9 @@ RM_NODISCARD enum rm_err socket_address_parse(const char *text, struct stream_ad
 bool socket_address_is_loopback(const struct stream_address *address); // or Unix
 // Equal address and port.
 bool socket_address_equal(const struct stream_address *a, const struct stream_address *b);
+
+// Replaces SOCKET_VANISHED_MS for sockets made later, in the whole process. Thread-safe.
+void socket_set_vanished_ms(uint32_t vanished_ms);
 
 // Wraps a connected socket, which it takes (closed on error too). Sets TCP_NODELAY and keep-alive
 // on TCP. Errors: RM_ERR_CLOSED (not connected), RM_ERR_NO_MEMORY ...

@@ -72,6 +72,8 @@ void socket_linger_start(struct socket_stream *socket);
 void socket_linger_on_readable(struct socket_stream *socket);
 // Bytes were sent: someone must look whether they arrive.
 void socket_stall_watch(struct socket_stream *socket);
+// Between two looks.
+uint32_t socket_stall_period_ms(void);
 void socket_stall_on_timer(struct socket_stream *socket);
 
 // Keep-alive and no delay, on TCP. Accepted sockets inherit them from their listener's.

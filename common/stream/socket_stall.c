@@ -11,7 +11,7 @@
 // Without memory for the timer this round goes unwatched; the next write tries again.
 static void socket_stall_look_later(struct socket_stream *socket)
 {
-    if (timer_start(&socket->timer, SOCKET_UNACKED_TIMEOUT_MS) != RM_OK) {
+    if (timer_start(&socket->timer, socket_stall_period_ms()) != RM_OK) {
         return;
     }
 }
@@ -25,8 +25,22 @@ void socket_stall_watch(struct socket_stream *socket)
     socket_stall_look_later(socket);
 }
 
-// Stalled: sent segments (a zero window has none) have been unacknowledged at two looks, not one
-// byte was acknowledged between them, and nothing at all came from the peer for that long.
+// Segments under way (a zero window has none) were unacknowledged at two looks, and not one byte
+// was acknowledged in between.
+static bool socket_stall_of_segments(const struct socket_stream *socket,
+                                     const struct tcp_info *info)
+{
+    return socket->was_unacked && info->tcpi_unacked > 0 &&
+           info->tcpi_bytes_acked == socket->acked_bytes;
+}
+
+// The window is zero, and the probes that ask whether it still is go unanswered. The kernel doubles
+// the time between them up to two minutes, and gives up after fifteen.
+static bool socket_stall_of_window(const struct tcp_info *info)
+{
+    return info->tcpi_unacked == 0 && info->tcpi_probes >= SOCKET_PROBES;
+}
+
 void socket_stall_on_timer(struct socket_stream *socket)
 {
     struct tcp_info info = {0};
@@ -34,10 +48,10 @@ void socket_stall_on_timer(struct socket_stream *socket)
     if (getsockopt(socket->descriptor, IPPROTO_TCP, TCP_INFO, &info, &length) != 0) {
         return;
     }
-    if (socket->was_unacked && info.tcpi_unacked > 0 &&
-        info.tcpi_bytes_acked == socket->acked_bytes &&
-        info.tcpi_last_ack_recv >= SOCKET_UNACKED_TIMEOUT_MS) {
-        socket->error = RM_ERR_TIMEOUT;
+    // In both cases nothing at all came from the peer for that long.
+    if (info.tcpi_last_ack_recv >= socket_stall_period_ms() &&
+        (socket_stall_of_segments(socket, &info) || socket_stall_of_window(&info))) {
+        socket->error = RM_ERR_VANISHED;
         // Makes the socket readable and writable for good, so that the user comes and sees the
         // error.
         (void)shutdown(socket->descriptor, SHUT_RDWR);

@@ -21,7 +21,9 @@ static const struct socket_stream *socket_view(const struct stream *stream)
 static enum rm_err socket_fail(struct socket_stream *socket, int system_error)
 {
     if (socket->error == RM_OK) {
-        socket->error = rm_err_from_errno(system_error);
+        // On a connection that stood it is keep-alive's word, not that of a deadline of ours.
+        socket->error =
+            system_error == ETIMEDOUT ? RM_ERR_VANISHED : rm_err_from_errno(system_error);
     }
     return socket->error;
 }

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "stream/stream.h"
 
+#include <errno.h>
+#include <poll.h>
+
 void stream_own(struct stream *stream, stream_event_fn on_event, void *context)
 {
     stream->on_event = on_event;
@@ -79,4 +82,17 @@ const struct stream_address *stream_local(const struct stream *stream)
 int stream_descriptor(const struct stream *stream)
 {
     return stream->ops->descriptor(stream);
+}
+
+bool stream_is_lost(const struct stream *stream, enum rm_err *why)
+{
+    struct pollfd look = {.fd = stream_descriptor(stream)};
+    int system_error = 0;
+    socklen_t length = sizeof(system_error);
+    if (look.fd < 0 || poll(&look, 1, 0) != 1 || (look.revents & POLLERR) == 0) {
+        return false;
+    }
+    (void)getsockopt(look.fd, SOL_SOCKET, SO_ERROR, &system_error, &length);
+    *why = system_error == ETIMEDOUT ? RM_ERR_VANISHED : RM_ERR_RESET;
+    return true;
 }

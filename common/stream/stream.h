@@ -104,6 +104,9 @@ const struct stream_address *stream_local(const struct stream *stream);
 // The socket underneath (TLS gives its lower stream's), or -1 for memory. For credentials and
 // options only: never read, write or close it.
 int stream_descriptor(const struct stream *stream);
+// Whether its connection was reset or given up by the kernel, although nothing was read or written
+// that would have told; *why says which. False for streams in memory.
+bool stream_is_lost(const struct stream *stream, enum rm_err *why);
 
 #define STREAM_ADDRESS_TEXT_BYTES 128
 // "10.0.0.1:80", "[::1]:80", "unix:/run/x.sock", "memory".

@@ -104,6 +104,7 @@ struct sidecar_config {
     int64_t connection_grace_ms;           // lives past the peer's notAfter when nothing vouches
     int64_t idle_timeout_ms;               // 0: never
     int64_t connect_timeout_ms;            // to an endpoint or a target
+    int64_t vanished_ms;                   // a peer that answers nothing for so long is gone
     int64_t handshakes;                    // of strangers under way, in all workers
     int64_t handshakes_per_source;         // of these from one address
     int64_t view_wait_ms;                  // captured connections wait for the first view

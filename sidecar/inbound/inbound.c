@@ -47,7 +47,6 @@ struct inbound {
     struct sm sm;                      // enum inbound_state
     struct stream *tunnel;             // the peer's side; the relay's while it runs
     struct socket_connect *connecting; // to the target; NULL otherwise
-    struct relay *relay;               // NULL before RELAY
     struct timer deadline;             // of the preface
     struct gate_entry gate;            // inside during the handshake
     struct snapshot *snapshot;         // shares: what the handshake was made with; NULL in RELAY
@@ -156,13 +155,13 @@ static enum fault inbound_judge(struct connection *connection)
 static void inbound_cut(struct connection *connection, enum fault reason)
 {
     struct inbound *inbound = (struct inbound *)(void *)connection;
-    if (inbound->relay != NULL && relay_is_closing(inbound->relay)) {
+    if (inbound->base.relay != NULL && relay_is_closing(inbound->base.relay)) {
         return; // over already; one of its streams may linger, the other be gone
     }
     connection_fail(connection, reason, "ended by the mesh");
-    if (inbound->relay != NULL) {
+    if (inbound->base.relay != NULL) {
         tls_stream_cancel(inbound->tunnel);
-        relay_abort(inbound->relay, RM_ERR_DENIED);
+        relay_abort(inbound->base.relay, RM_ERR_DENIED);
     } else if (!sm_is(&inbound->sm, INBOUND_CLOSING)) {
         inbound_close(inbound, STREAM_CLOSE_ABORT);
     }
@@ -188,7 +187,7 @@ static void start_relay(struct inbound *inbound, struct stream *target)
         inbound->base.application = *local;
     }
     if (relay_start(inbound->tunnel, target, &options, inbound_on_relay_done, inbound,
-                    &inbound->relay) != RM_OK) {
+                    &inbound->base.relay) != RM_OK) {
         connection_fail(&inbound->base, FAULT_NO_MEMORY, NULL);
         stream_close(target, STREAM_CLOSE_ABORT, NULL, NULL);
         inbound_close(inbound, STREAM_CLOSE_ABORT);

@@ -149,13 +149,13 @@ static enum fault outbound_judge(struct connection *connection)
 static void outbound_cut(struct connection *connection, enum fault reason)
 {
     struct outbound *outbound = (struct outbound *)(void *)connection;
-    if (outbound->relay != NULL && relay_is_closing(outbound->relay)) {
+    if (outbound->base.relay != NULL && relay_is_closing(outbound->base.relay)) {
         return; // over already; one of its streams may linger, the other be gone
     }
-    if (outbound->relay != NULL) {
+    if (outbound->base.relay != NULL) {
         connection_fail(connection, reason, "ended by the mesh");
         tls_stream_cancel(outbound->tunnel);
-        relay_abort(outbound->relay, RM_ERR_DENIED);
+        relay_abort(outbound->base.relay, RM_ERR_DENIED);
     } else if (!sm_is(&outbound->sm, OUTBOUND_CLOSING)) {
         outbound_give_up(outbound, reason, "ended by the mesh");
     }
@@ -184,7 +184,7 @@ void outbound_start_relay(struct outbound *outbound, size_t reply_consumed)
     }
     timer_stop(&outbound->deadline);
     if (relay_start(outbound->application, outbound->tunnel, &options, outbound_on_relay_done,
-                    outbound, &outbound->relay) != RM_OK) {
+                    outbound, &outbound->base.relay) != RM_OK) {
         outbound_give_up(outbound, FAULT_NO_MEMORY, NULL);
         return;
     }

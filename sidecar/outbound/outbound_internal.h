@@ -31,7 +31,6 @@ struct outbound {
     struct stream *tunnel;             // NULL until HANDSHAKE; the relay's while it runs
     struct socket_connect *connecting; // NULL unless DIALLING
     struct resolver_lookup *lookup;    // NULL unless DIALLING a fixed name
-    struct relay *relay;               // NULL before RELAY
     struct timer deadline;             // of WAITING, of the lane, or of the Reply
     struct waiting waiting;            // for the first view
     struct snapshot *snapshot;         // shares: what this attempt works from; NULL in RELAY

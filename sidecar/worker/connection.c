@@ -108,6 +108,10 @@ void connection_note_relay(struct connection *connection, const struct relay_res
     }
     if (relay->error == RM_ERR_TIMEOUT) {
         connection_fail(connection, FAULT_IDLE_TIMEOUT, NULL);
+    } else if (relay->error == RM_ERR_VANISHED) {
+        connection_fail(connection,
+                        relay->failed == tunnel ? FAULT_PEER_VANISHED : FAULT_APPLICATION_VANISHED,
+                        rm_err_text(relay->error));
     } else if (relay->failed == tunnel) {
         bool is_truncated = relay->error == RM_ERR_TRUNCATED;
         connection_fail(connection, is_truncated ? FAULT_TUNNEL_TRUNCATED : FAULT_TUNNEL_RESET,

@@ -40,6 +40,7 @@ struct connection {
     const char *group;                      // static
     bool is_resumed;                        // TLS session resumed
     uint32_t handshake_ms;                  // 0 until the handshake ended
+    struct relay *relay;                    // NULL before it stands
     uint64_t sent_bytes;                    // towards the other sidecar or client
     uint64_t received_bytes;                // from it
     enum fault result;                      // OK unless something failed

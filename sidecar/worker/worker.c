@@ -22,10 +22,22 @@ static void judge_all(struct worker *worker)
     }
 }
 
+// Who died while nobody read from it is noticed here.
+static void look_at_all(struct worker *worker)
+{
+    list_each (node, &worker->connections) {
+        struct connection *connection = list_entry(node, struct connection, node);
+        if (connection->relay != NULL) {
+            relay_look(connection->relay);
+        }
+    }
+}
+
 static void worker_on_sweep(void *context)
 {
     struct worker *worker = context;
     judge_all(worker);
+    look_at_all(worker);
     if (worker->connection_count > 0 && timer_start(&worker->sweep, WORKER_SWEEP_MS) != RM_OK) {
         log_error(LOG_MAIN, "sweep_not_started", LOG_ERR(RM_ERR_NO_MEMORY));
     }

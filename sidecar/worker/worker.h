@@ -20,7 +20,7 @@
 #include "worker/gate.h"
 #include "worker/snapshot.h"
 
-#define WORKER_SWEEP_MS 1000 // how often live connections are looked at for dates
+#define WORKER_SWEEP_MS 1000 // how often live connections are looked at
 
 struct worker {
     size_t index;                        // 0..count-1

@@ -21,6 +21,7 @@ static void least_configuration_has_the_defaults(void **state)
     assert_int_equal(config->idle_timeout_ms, 0);
     assert_int_equal(config->connect_timeout_ms, 5000);
     assert_int_equal(config->view_wait_ms, 5000);
+    assert_int_equal(config->vanished_ms, SOCKET_VANISHED_MS);
     assert_int_equal(config->handshakes, 4096);
     assert_int_equal(config->handshakes_per_source, 2048);
     assert_int_equal(config->log_level, LOG_LEVEL_INFO);
@@ -58,7 +59,8 @@ static void everything_reaches_its_field(void **state)
         "metrics: '127.0.0.1:2'\n"
         "zone: east-1\n"
         "workers: 3\n"
-        "timeouts: {drain: 0s, connection_grace: 1m, idle: 30s, connect: 1s, first_view: 0s}\n"
+        "timeouts: {drain: 0s, connection_grace: 1m, idle: 30s, connect: 1s, first_view: 0s,\n"
+        "  vanished: 3s}\n"
         "limits: {handshakes: 7, handshakes_per_source: 3}\n"
         "log: {level: debug, format: json, access: all}\n");
     const struct sidecar_federated *federated = config->files.federated.items;
@@ -85,6 +87,7 @@ static void everything_reaches_its_field(void **state)
     assert_int_equal(config->idle_timeout_ms, 30000);
     assert_int_equal(config->connect_timeout_ms, 1000);
     assert_int_equal(config->view_wait_ms, 0);
+    assert_int_equal(config->vanished_ms, 3000);
     assert_int_equal(config->handshakes, 7);
     assert_int_equal(config->handshakes_per_source, 3);
     assert_int_equal(config->log_level, LOG_LEVEL_DEBUG);

@@ -66,7 +66,7 @@ static void on_step(void *context)
         scene_end(scene);
         return;
     }
-    clock_ahead_ms += SOCKET_UNACKED_TIMEOUT_MS;
+    clock_ahead_ms += SOCKET_VANISHED_MS / 2;
     assert_int_equal(timer_start(&scene->step, 1), RM_OK);
 }
 
@@ -94,14 +94,14 @@ static enum rm_err watch_periods(unsigned periods, bool writes, const struct tcp
     return scene.seen;
 }
 
-#define SILENT_MS (SOCKET_UNACKED_TIMEOUT_MS + 1)
+#define SILENT_MS (SOCKET_VANISHED_MS / 2 + 1)
 
 static void a_peer_that_acknowledges_nothing_is_gone(void **state)
 {
     (void)state;
     const struct tcp_info info = {.tcpi_unacked = 3, .tcpi_last_ack_recv = SILENT_MS};
     assert_int_equal(watch_periods(1, true, &info), RM_OK);
-    assert_int_equal(watch_periods(4, true, &info), RM_ERR_TIMEOUT);
+    assert_int_equal(watch_periods(4, true, &info), RM_ERR_VANISHED);
     assert_int_equal(looks, 2);
 }
 
@@ -112,6 +112,20 @@ static void a_peer_that_reads_nothing_is_not(void **state)
     const struct tcp_info info = {.tcpi_notsent_bytes = 100000, .tcpi_last_ack_recv = SILENT_MS};
     assert_int_equal(watch_periods(5, true, &info), RM_OK);
     assert_true(looks >= 3);
+}
+
+// Probes ask a zero window whether it still is one: a living peer answers them.
+static void a_peer_that_answers_no_probe_is_gone(void **state)
+{
+    (void)state;
+    struct tcp_info info = {.tcpi_notsent_bytes = 100000,
+                            .tcpi_last_ack_recv = SILENT_MS,
+                            .tcpi_probes = SOCKET_PROBES - 1};
+    assert_int_equal(watch_periods(5, true, &info), RM_OK);
+    info.tcpi_probes = SOCKET_PROBES;
+    assert_int_equal(watch_periods(4, true, &info), RM_ERR_VANISHED);
+    info.tcpi_last_ack_recv = 10;
+    assert_int_equal(watch_periods(5, true, &info), RM_OK);
 }
 
 static void a_peer_that_said_something_is_not(void **state)
@@ -147,6 +161,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_peer_that_acknowledges_nothing_is_gone),
         cmocka_unit_test(a_peer_that_reads_nothing_is_not),
+        cmocka_unit_test(a_peer_that_answers_no_probe_is_gone),
         cmocka_unit_test(a_peer_that_said_something_is_not),
         cmocka_unit_test(a_peer_that_acknowledges_some_is_not),
         cmocka_unit_test(who_has_sent_nothing_or_all_is_not_looked_at),
