@@ -207,7 +207,7 @@ static void outbound_on_deadline(void *context)
         return;
     }
     if (sm_is(&outbound->sm, OUTBOUND_DIALLING)) {
-        outbound_attempt_failed(outbound, FAULT_ENDPOINT_BUSY, NULL);
+        outbound_on_lane_deadline(outbound);
         return;
     }
     bool has_identity = outbound->base.worker->tunnel_tls != NULL;

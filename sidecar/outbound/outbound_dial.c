@@ -10,8 +10,9 @@
 #include "metrics_catalogue.h"
 #include "outbound/outbound_internal.h"
 
-// In line for an endpoint that takes others: as long as a handshake of those before may take.
+// In line for an endpoint: so long without anybody arriving there, and so long in all.
 #define DIAL_QUEUE_TIMEOUT_MS TLS_HANDSHAKE_TIMEOUT_MS
+#define DIAL_QUEUE_MOST_MS 60000
 
 static void outbound_on_dialled(void *context, enum rm_err result, struct stream *stream)
 {
@@ -54,6 +55,17 @@ void outbound_on_lane_turn(void *context)
     struct outbound *outbound = context;
     timer_stop(&outbound->deadline);
     connect_now(outbound);
+}
+
+void outbound_on_lane_deadline(struct outbound *outbound)
+{
+    uint64_t now_ms = loop_now_ms(outbound->base.worker->loop);
+    bool is_moving = now_ms - outbound->lane.lane->arrived_ms < DIAL_QUEUE_TIMEOUT_MS;
+    if (is_moving && now_ms - outbound->base.started_ms < DIAL_QUEUE_MOST_MS &&
+        timer_start(&outbound->deadline, DIAL_QUEUE_TIMEOUT_MS) == RM_OK) {
+        return;
+    }
+    outbound_attempt_failed(outbound, FAULT_ENDPOINT_BUSY, NULL);
 }
 
 static void dial_address(struct outbound *outbound, const struct stream_address *address)

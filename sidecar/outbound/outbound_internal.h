@@ -64,6 +64,8 @@ void outbound_start_relay(struct outbound *outbound, size_t reply_consumed);
 void outbound_dial(struct outbound *outbound);
 // It waited in line for the endpoint, and its turn came.
 void outbound_on_lane_turn(void *context);
+// It has waited in line for long.
+void outbound_on_lane_deadline(struct outbound *outbound);
 // Nothing more can be tried; the last attempt's fault is the connection's.
 void outbound_no_endpoint_left(struct outbound *outbound);
 

@@ -160,7 +160,7 @@ void outbound_on_reply_deadline(struct outbound *outbound)
 
 static void outbound_on_established(struct outbound *outbound)
 {
-    lane_leave(outbound->base.worker->loop, &outbound->lane);
+    lane_arrive(outbound->base.worker->loop, &outbound->lane);
     const char *labels[] = {"client", "ok"};
     metric_add(outbound->base.worker->metrics, SIDECAR_METRIC_HANDSHAKES_TOTAL, labels, 1);
     peer_unref(outbound->base.peer);

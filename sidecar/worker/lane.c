@@ -4,6 +4,7 @@
 void lane_init(struct lane *lane)
 {
     lane->under_way = 0;
+    lane->arrived_ms = 0;
     list_init(&lane->waiting);
 }
 
@@ -23,6 +24,14 @@ bool lane_enter(struct lane *lane, struct lane_entry *entry)
     }
     list_append(&lane->waiting, &entry->node);
     return false;
+}
+
+void lane_arrive(struct loop *loop, struct lane_entry *entry)
+{
+    if (entry->lane != NULL) {
+        entry->lane->arrived_ms = loop_now_ms(loop);
+        lane_leave(loop, entry);
+    }
 }
 
 void lane_leave(struct loop *loop, struct lane_entry *entry)

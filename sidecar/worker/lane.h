@@ -19,6 +19,7 @@
 struct lane {
     uint32_t under_way;  // entries that are on their way
     struct list waiting; // struct lane_entry, first come first
+    uint64_t arrived_ms; // loop time when one last arrived
 };
 
 struct lane_entry {
@@ -32,6 +33,7 @@ void lane_init(struct lane *lane);
 void lane_entry_init(struct lane_entry *entry, deferred_fn on_turn, void *context);
 // True: under way at once. False: waits; on_turn follows, or lane_leave().
 bool lane_enter(struct lane *lane, struct lane_entry *entry);
-// It arrived, failed, or waits no more; the next one's turn comes. No effect on an entry that is
-// not inside.
+// It arrived: the lane moves.
+void lane_arrive(struct loop *loop, struct lane_entry *entry);
+// It failed, or waits no more; the next one's turn comes. No effect on an entry that is not inside.
 void lane_leave(struct loop *loop, struct lane_entry *entry);
