@@ -170,7 +170,7 @@ static void inbound_cut(struct connection *connection, enum fault reason)
 static struct connection_progress inbound_progress(const struct connection *connection)
 {
     const struct inbound *inbound = (const struct inbound *)(const void *)connection;
-    return connection_progress_of(&inbound->sm, inbound->relay, RELAY_A);
+    return connection_progress_of(&inbound->sm, inbound->base.relay, RELAY_A);
 }
 
 static void start_relay(struct inbound *inbound, struct stream *target)

@@ -165,8 +165,8 @@ static struct connection_progress outbound_progress(const struct connection *con
 {
     const struct outbound *outbound = (const struct outbound *)(const void *)connection;
     struct connection_progress progress =
-        connection_progress_of(&outbound->sm, outbound->relay, RELAY_B);
-    progress.sent_bytes += outbound->relay != NULL ? outbound->early_length : 0;
+        connection_progress_of(&outbound->sm, outbound->base.relay, RELAY_B);
+    progress.sent_bytes += outbound->base.relay != NULL ? outbound->early_length : 0;
     return progress;
 }
 
