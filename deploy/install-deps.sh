@@ -53,7 +53,7 @@ wolfssl_options=(
     --enable-certgen --enable-certreq --enable-certext --enable-certsigncb --enable-keygen
     --enable-curve25519 "--enable-mlkem=768,make,enc,dec" --with-eccminsz=256
     --enable-chacha --enable-poly1305 --enable-hkdf --enable-sha384 --enable-sha512
-    --enable-base64encode
+    --enable-base64encode --disable-hashdrbg
 )
 wolfssl_options_x86_64=(--enable-intelasm "--enable-sp=ec256,rsa2048,asm" --enable-aesgcm=small)
 wolfssl_options_other=("--enable-sp=ec256,rsa2048")
@@ -70,7 +70,14 @@ wolfssl_cflags=(
     -DWOLFSSL_TICKET_EXTRA_PADDING_SZ=256   # room for the identity that a ticket carries
     -DWOLFSSL_NO_DEF_TICKET_ENC_CB          # no tickets but under our own keys
     -DMICRO_SESSION_CACHE -DNO_SESSION_CACHE_REF -DNO_CLIENT_CACHE
+    -DCUSTOM_RAND_GENERATE_BLOCK=wolfssl_random_block # see write_random_header
 )
+
+# For P-256's own file alone. The third signature that one key made (an issuer's, a peer's) is verified
+# with a table of that key's multiples, in a third of the time; the tables take 33 KB per thread. The
+# generic code must not have this: what it would do with P-384's secrets takes a time that tells of them.
+wolfssl_p256_object=wolfcrypt/src/src_libwolfssl_la-sp_x86_64.lo
+wolfssl_p256_cppflags='-DFP_ECC -DFP_ENTRIES=8'
 
 # What Remora relies on and what another build of wolfSSL must therefore have.
 wolfssl_needed=(
@@ -251,6 +258,36 @@ tarball_from_user() {
             "(wolfSSL $wolfssl_version). If that is meant, name it with REMORA_WOLFSSL_SHA256."
 }
 
+# wolfSSL would seed, self-test and run a generator of its own in each session: 20 us and more beside the
+# 120 of a resumed handshake. It takes all of its randomness from the kernel instead, as we do.
+write_random_header() {
+    cat >"$1" <<'HEADER'
+#ifndef __ASSEMBLER__
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE 1 /* as wolfSSL's own config.h, which comes later, would */
+#endif
+#include <errno.h>
+#include <sys/random.h>
+/* 0, or -1 when the kernel gives none. Up to 256 bytes come whole. */
+static inline int wolfssl_random_block(unsigned char *out, unsigned int length)
+{
+    while (length > 0) {
+        ssize_t got = getrandom(out, length < 256 ? length : 256, 0);
+        if (got < 0 && errno == EINTR) {
+            continue;
+        }
+        if (got <= 0) {
+            return -1;
+        }
+        out += got;
+        length -= (unsigned int)got;
+    }
+    return 0;
+}
+#endif
+HEADER
+}
+
 build_wolfssl() {
     local prefix=$1 expected=$2 work tarball log
     work=$(mktemp -d "$deps/build.XXXXXX")
@@ -267,9 +304,12 @@ build_wolfssl() {
     cd "$work/src"
     step "wolfssl: configuring"
     [[ -x configure ]] || logged "$log" autoreconf -fi
+    write_random_header "$work/random.h"
     logged "$log" ./configure --quiet "--prefix=$prefix" "${wolfssl_options[@]}" \
-        "CFLAGS=${wolfssl_cflags[*]}"
+        "CFLAGS=${wolfssl_cflags[*]} -include $work/random.h"
     step "wolfssl: building"
+    [[ $(uname -m) != x86_64 ]] ||
+        logged "$log" make "CPPFLAGS=$wolfssl_p256_cppflags" "$wolfssl_p256_object"
     logged "$log" make -j "$(nproc)"
     logged "$log" make install "DESTDIR=$work/stage"
     cd "$repo"
@@ -319,7 +359,7 @@ provide_wolfssl() {
         wolfssl_options+=("${wolfssl_options_other[@]}")
     fi
     recipe=$(hash_of "$prefix" "$expected" "${wolfssl_options[@]}" "${wolfssl_cflags[@]}" \
-        "$(declare -f build_wolfssl)")
+        "$wolfssl_p256_cppflags" "$(declare -f write_random_header build_wolfssl)")
     if [[ -s $prefix/lib/libwolfssl.a && $(cat "$prefix/.recipe" 2>/dev/null) == "$recipe" ]]; then
         step "wolfssl: up to date in $prefix"
         return

@@ -27,8 +27,8 @@ RM_NODISCARD static inline enum rm_err wolf_err(int code)
     return code == MEMORY_E ? RM_ERR_NO_MEMORY : RM_ERR_CRYPTO;
 }
 
-// A generator for one operation, seeded by the system (6 us beside the 20 us of a signature): it
-// has no state to share between threads or to repeat after a fork. End with wc_FreeRng().
+// A generator for one operation. What wolfSSL draws comes from the kernel (deploy/install-deps.sh):
+// it has no state to share between threads or to repeat after a fork. End with wc_FreeRng().
 RM_NODISCARD static inline enum rm_err wolf_rng_init(WC_RNG *rng)
 {
     return wolf_err(wc_InitRng(rng));

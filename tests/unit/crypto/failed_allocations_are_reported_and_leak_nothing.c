@@ -283,7 +283,6 @@ static void every_function_survives(void **state)
         {"seal", seal_secret},
         {"unseal", unseal_secret},
         {"sha256_stream_new", hash_stream},
-        {"key_sign_sha256", prove_possession},
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         print_message("%s\n", rows[i].name);
@@ -292,11 +291,12 @@ static void every_function_survives(void **state)
 }
 
 // Where nothing is allocated, memory cannot run out.
-static void verifying_takes_no_memory(void **state)
+static void signatures_take_no_memory(void **state)
 {
     (void)state;
     rm_alloc_fail_at(1);
     assert_int_equal(verify_certificate(), RM_OK);
+    assert_int_equal(prove_possession(), RM_OK);
     assert_int_equal(rm_alloc_count(), 0);
     rm_alloc_fail_at(0);
 }
@@ -336,7 +336,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_function_survives),
-        cmocka_unit_test(verifying_takes_no_memory),
+        cmocka_unit_test(signatures_take_no_memory),
     };
     return cmocka_run_group_tests(tests, scene_open, scene_close);
 }

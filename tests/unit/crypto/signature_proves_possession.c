@@ -44,6 +44,38 @@ static void only_the_signer_and_the_text_pass(void **state)
     key_unref(other);
 }
 
+#define KEYS 24  // more than the library makes tables for
+#define ROUNDS 4 // a table is made when a key comes again
+
+// A key that was met often is verified with a table of its multiples: no key may be taken for
+// another, whichever has its table.
+static void keys_that_come_again_are_not_confused(void **state)
+{
+    (void)state;
+    struct private_key *keys[KEYS];
+    uint8_t signature[SIGNATURE_P256_MAX_BYTES];
+    size_t length = 0;
+    for (size_t i = 0; i < KEYS; i++) {
+        keys[i] = fixture_key();
+    }
+    for (size_t step = 0; step < (size_t)KEYS * ROUNDS * ROUNDS; step++) {
+        // First each key some times in a row, then all of them in turn.
+        size_t signer = step < (size_t)KEYS * ROUNDS ? step / ROUNDS : step % KEYS;
+        size_t shown = step % 3 == 0 ? (signer + 1) % KEYS : signer;
+        const uint8_t *spki = NULL;
+        size_t spki_length = 0;
+        key_spki(keys[shown], &spki, &spki_length);
+        assert_int_equal(key_sign_sha256(keys[signer], &step, sizeof(step), signature, &length),
+                         RM_OK);
+        assert_int_equal(
+            spki_verify_sha256(spki, spki_length, &step, sizeof(step), signature, length),
+            shown == signer ? RM_OK : RM_ERR_UNTRUSTED);
+    }
+    for (size_t i = 0; i < KEYS; i++) {
+        key_unref(keys[i]);
+    }
+}
+
 static void keys_that_are_none_are_refused(void **state)
 {
     (void)state;
@@ -94,6 +126,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(only_the_signer_and_the_text_pass),
+        cmocka_unit_test(keys_that_come_again_are_not_confused),
         cmocka_unit_test(keys_that_are_none_are_refused),
         cmocka_unit_test(signatures_of_zero_are_refused),
     };
