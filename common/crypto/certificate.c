@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "crypto/certificate.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/alloc.h"
 #include "crypto/certificate_internal.h"
 #include "crypto/crypto.h"
+#include "crypto/signature_internal.h"
 
 // wolfCrypt's one-line form holds whatever bytes the certificate does; what people read holds none
 // that could move a cursor or forge a line.
@@ -129,6 +131,22 @@ enum rm_err certificate_key_id(const uint8_t *der, size_t length, uint8_t out[KE
         return RM_ERR_MALFORMED;
     }
     sha256(pieces.spki.bytes, pieces.spki.length, out);
+    return RM_OK;
+}
+
+enum rm_err certificate_kinds(const uint8_t *der, size_t length, char key[CERTIFICATE_KIND_BYTES],
+                              char signature[CERTIFICATE_KIND_BYTES])
+{
+    struct x509_pieces pieces;
+    struct public_key public;
+    char text[PUBLIC_KEY_TEXT_BYTES];
+    if (length > CERTIFICATE_MAX_DER_BYTES || x509_cut(der, length, &pieces) != NULL ||
+        !public_key_read(pieces.spki.bytes, pieces.spki.length, &public)) {
+        return RM_ERR_MALFORMED;
+    }
+    public_key_describe(&public, text);
+    snprintf(key, CERTIFICATE_KIND_BYTES, "%s", text);
+    snprintf(signature, CERTIFICATE_KIND_BYTES, "%s", oid_name(pieces.algorithm));
     return RM_OK;
 }
 

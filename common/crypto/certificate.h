@@ -56,6 +56,13 @@ void certificate_deinit(struct certificate *certificate);
 RM_NODISCARD enum rm_err certificate_key_id(const uint8_t *der, size_t length,
                                             uint8_t out[KEY_ID_BYTES]);
 
+// For people: kind and size of its key ("P-256", "RSA 2048"), and how it was signed
+// ("ecdsa-with-SHA256"). Errors: RM_ERR_MALFORMED.
+#define CERTIFICATE_KIND_BYTES 64
+RM_NODISCARD enum rm_err certificate_kinds(const uint8_t *der, size_t length,
+                                           char key[CERTIFICATE_KIND_BYTES],
+                                           char signature[CERTIFICATE_KIND_BYTES]);
+
 // An owned list of DER certificates, leaf first.
 struct chain {
     struct {

@@ -21,6 +21,7 @@ enum fault {
     X(POLICY, "Who may reach what")                                                                \
     X(ENDPOINT, "The way to a service")                                                            \
     X(TUNNEL, "Tunnels and connections")                                                           \
+    X(DIAGNOSIS, "What only `remora diagnose` says")                                               \
     X(OURSELVES, "The sidecar itself")
 
 enum fault_group {

@@ -33,7 +33,7 @@ COMMON = {
 # in the program's folder is a room of its own name, except main.c and app*.c, which are "".
 PROGRAMS = {
     "sidecar": ["metrics_catalogue", "config", "link", "worker", "inbound", "outbound", "workers",
-                "certs", "discovery", "probe", "door", "admin", "local", ""],
+                "certs", "discovery", "diagnose", "door", "admin", "local", ""],
     "control": ["store", "records", "audit", "config", "access", "ca", "attest", "registry", "push",
                 "api", "kube", "webhook", "command", ""],
     "cli":     [""],  # one room

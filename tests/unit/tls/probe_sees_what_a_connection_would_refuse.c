@@ -9,7 +9,7 @@
 #include "base/alloc.h"
 #include "tls/probe_internal.h"
 
-#define TIMEOUT_MS 40
+#define TIMEOUT_MS 30
 
 struct look {
     struct loop *loop;       // owned
@@ -307,7 +307,7 @@ static void failed_allocation_fails_one_probe(void **state)
 {
     const struct world *world = *state;
     bool was_whole = false;
-    for (uint64_t n = 1; n < 4000 && !was_whole; n += n < 60 ? 1 : 37) {
+    for (uint64_t n = 1; n < 4000 && !was_whole; n += n < 60 ? 1 : 61) {
         struct look look;
         struct tls_probe_options options = options_of(world);
         struct stream *near = NULL;
