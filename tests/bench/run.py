@@ -60,7 +60,7 @@ class Bench:
         print(f"# {text}", file=sys.stderr, flush=True)
 
     @contextlib.contextmanager
-    def pair(self, name, resumes=True, onlooker=None, wrapper=""):
+    def pair(self, name, resumes=True, tickets=True, onlooker=None, wrapper=""):
         """Starts a pair in a folder of its own and ends it."""
         self.pair_count += 1
         folder = self.folder / f"pair-{self.pair_count}"
@@ -69,7 +69,7 @@ class Bench:
         watcher = onlooker(inbound) if onlooker else None
         site = proxies.Site(certificates=self.folder, folder=folder, outbound=outbound,
                             tunnel=watcher.port if watcher else inbound, inbound=inbound,
-                            backend=self.backend, resumes=resumes,
+                            backend=self.backend, resumes=resumes, tickets=tickets,
                             wrapper=wrapper.format(folder=folder))
         group = processes.Group(folder)
         try:

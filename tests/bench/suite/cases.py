@@ -32,7 +32,21 @@ class Row:
 
 
 BULK, REQUEST = Bar(0.78, 0.68), Bar(0.82, 0.75)
-CONNECTION_BARS = {"full": Bar(0.38, 0.31), "resumed": Bar(0.42, 0.32)}
+FULL, RESUMED = Bar(0.38, 0.31), Bar(0.42, 0.32)
+
+
+@dataclasses.dataclass
+class Reuse:
+    """What the proxies are told about sessions."""
+    label: str
+    bar: Bar
+    resumes: bool  # the outbound ones
+    tickets: bool  # given out by the inbound ones
+
+
+REUSE = {"full": Reuse("full, no reuse at either end", FULL, False, False),
+         "issuing": Reuse("full, no reuse by the outbound end", FULL, False, True),
+         "resumed": Reuse("resumed", RESUMED, True, True)}
 
 
 def size_text(size):
@@ -48,9 +62,10 @@ def rows():
     for count, size in KEEPALIVE:
         found[f"keepalive-{count}-{size}"] = Row(
             f"keep-alive request, {count} connections, {size_text(size)}", "CPU us", REQUEST)
-    for kind, bar in CONNECTION_BARS.items():
-        found[f"connections-{kind}"] = Row(f"new connection, {kind}", "CPU us", bar)
-        found[f"resumption-{kind}"] = Row(f"handshakes that resumed, {kind}", "%", has_ratio=False)
+    for kind, reuse in REUSE.items():
+        found[f"connections-{kind}"] = Row(f"new connection, {reuse.label}", "CPU us", reuse.bar)
+    for kind, reuse in REUSE.items():
+        found[f"resumption-{kind}"] = Row(f"handshakes that resumed, {reuse.label}", "%", has_ratio=False)
     for text, bar in (("p50", None), ("p99", Bar(1.0, 0.8)), ("p99.9", None)):
         found[f"open-{text}"] = Row(f"open loop at half load, {text}", "us", bar)
     found["open-cpu"] = Row("open loop at half load, per request", "CPU us")
@@ -100,7 +115,7 @@ def keepalive(bench, start, count, size):
 
 
 def connections(bench, start, kind):
-    with start(resumes=kind == "resumed") as pair:
+    with start(resumes=REUSE[kind].resumes, tickets=REUSE[kind].tickets) as pair:
         m = Measured(pair, "churn", connections=CHURN_CONNECTIONS, bytes=1024, seconds=bench.seconds)
     yield f"connections-{kind}", m.cpu_us / m.figures["answers"]
     yield f"wall-connections-{kind}", m.figures["answers"] / m.figures["seconds"]
@@ -108,7 +123,8 @@ def connections(bench, start, kind):
 
 def resumption(bench, start, kind):
     """Untimed: an onlooker between the proxies reads the hellos."""
-    with start(resumes=kind == "resumed", onlooker=handshakes.Onlooker) as pair:
+    with start(resumes=REUSE[kind].resumes, tickets=REUSE[kind].tickets,
+               onlooker=handshakes.Onlooker) as pair:
         pair.load.run("churn", port=pair.outbound, connections=CHURN_CONNECTIONS, bytes=1024,
                       seconds=min(bench.seconds, 2))
         count = pair.onlooker.count
@@ -219,9 +235,9 @@ def cases():
     for count, size in KEEPALIVE:
         found.append(Case(f"keepalive-{count}-{size}", lambda b, s, c=count, z=size: keepalive(b, s, c, z),
                           (count, size) == (32, 1024)))
-    for kind in CONNECTION_BARS:
+    for kind in REUSE:
         found.append(Case(f"connections-{kind}", lambda b, s, k=kind: connections(b, s, k), True))
-    for kind in CONNECTION_BARS:
+    for kind in REUSE:
         found.append(Case(f"resumption-{kind}", lambda b, s, k=kind: resumption(b, s, k), True, True))
     found.append(Case("open", open_loop, True))
     found.append(Case("idle-1000", lambda b, s: idle(b, s, 1000), True))

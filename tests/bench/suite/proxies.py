@@ -4,7 +4,7 @@
     load -> outbound proxy (plaintext in, mTLS 1.3 out) -> inbound proxy (mTLS in, plaintext out) -> backend
 
 with one worker each, TLS 1.3 only, both sides' chains and names verified, the same certificates (root >
-intermediate > P-256 leaf), TCP_NODELAY, and session reuse on or off at both ends.
+intermediate > P-256 leaf), TCP_NODELAY, and session reuse on or off.
 """
 import dataclasses
 import os
@@ -47,7 +47,8 @@ class Site:
     tunnel: int                 # port that it dials: the inbound proxy's, or of one who looks on
     inbound: int                # port of the inbound proxy
     backend: int                # port
-    resumes: bool               # session reuse, on both sides
+    resumes: bool               # the outbound proxy resumes sessions
+    tickets: bool               # the inbound proxy gives out what that takes, used or not
     wrapper: str = ""           # command to run the proxies under
 
     def config(self, name, text):
@@ -61,6 +62,10 @@ class Site:
 
 def on_off(flag):
     return "on" if flag else "off"
+
+
+def yes_no(flag):
+    return "yes" if flag else "no"
 
 
 # ---- nginx, with and without TLS ------------------------------------------------------------------
@@ -78,8 +83,8 @@ def nginx_command(site, name, server):
 def nginx(site):
     d = site.certificates
     yield nginx_command(site, "inbound", f"""
-    ssl_session_cache {'shared:S:10m' if site.resumes else 'off'};
-    ssl_session_tickets {on_off(site.resumes)};
+    ssl_session_cache {'shared:S:10m' if site.tickets else 'off'};
+    ssl_session_tickets {on_off(site.tickets)};
     server {{
         listen 127.0.0.1:{site.inbound} ssl backlog=4096;
         ssl_protocols TLSv1.3;
@@ -138,7 +143,7 @@ def haproxy_outbound(site):
 
 
 def haproxy(site):
-    cache, tickets = ("", "") if site.resumes else ("\n    tune.ssl.cachesize 0", " no-tls-tickets")
+    cache, tickets = ("", "") if site.tickets else ("\n    tune.ssl.cachesize 0", " no-tls-tickets")
     yield site.command("haproxy", "-db", "-f", site.config("inbound.cfg", f"""global
     nbthread 1{cache}{HAPROXY_DEFAULTS}listen inbound
     bind 127.0.0.1:{site.inbound} backlog 4096 ssl crt {site.certificates}/b-all.pem """
@@ -171,14 +176,14 @@ daemon = off
 def stunnel(site):
     d = site.certificates
     head = "foreground = yes\npid =\ndebug = warning\nsocket = l:TCP_NODELAY=1\nsocket = r:TCP_NODELAY=1\n"
-    tail = (f"CAfile = {d}/root.pem\nverifyChain = yes\nsslVersionMin = TLSv1.3\n"
-            f"sessionResume = {'yes' if site.resumes else 'no'}\n")
+    tail = f"CAfile = {d}/root.pem\nverifyChain = yes\nsslVersionMin = TLSv1.3\n"
     yield site.command("stunnel", site.config("inbound.conf", f"""{head}[inbound]
 accept = 127.0.0.1:{site.inbound}
 connect = 127.0.0.1:{site.backend}
 cert = {d}/b-full.pem
 key = {d}/b.key
 requireCert = yes
+sessionResume = {yes_no(site.tickets)}
 {tail}""")), {}
     yield site.command("stunnel", site.config("outbound.conf", f"""{head}[outbound]
 client = yes
@@ -188,6 +193,7 @@ cert = {d}/a-full.pem
 key = {d}/a.key
 checkHost = b.mesh
 sni = b.mesh
+sessionResume = {yes_no(site.resumes)}
 {tail}""")), {}
 
 
@@ -207,6 +213,7 @@ def ghostunnel(site):
 # ---- Remora ---------------------------------------------------------------------------------------
 
 def remora(site):
+    """Its one switch is for both sides."""
     yield ([str(REPO / "tests" / "bench" / "pair.sh"), str(site.certificates), str(site.outbound),
             str(site.inbound), str(site.backend)],
            {"RESUME": "1" if site.resumes else "0", "TUNNEL": str(site.tunnel), "WRAPPER": site.wrapper})
