@@ -86,6 +86,39 @@ void tls_session_on_chunk(void *context)
 
 static void session_close_lower(struct tls_session *session, enum stream_close_mode mode);
 
+// Puts close_notify behind everything that was taken, once there is room for it. RFC 8446 6.1.
+// Unsaid, it would leave the other end waiting for ever: then reading ends, too, so that the user
+// hears of it.
+static void session_say_end(struct tls_session *session)
+{
+    if (session->is_lower_broken || session->write_status != RM_OK) {
+        session->owes_end = false;
+    }
+    if (!session->owes_end || !tls_bytes_reserve(session)) {
+        return;
+    }
+    session->owes_end = false;
+    int said = wolfSSL_shutdown(session->ssl);
+    if (said == WOLFSSL_SHUTDOWN_NOT_DONE || said == WOLFSSL_SUCCESS) {
+        return;
+    }
+    session->write_status =
+        tls_failure_from_library(session, wolfSSL_get_error(session->ssl, said));
+    if (session->read_status == RM_OK) {
+        session->read_status = session->write_status;
+    }
+}
+
+static void session_end(struct tls_session *session)
+{
+    if (session->is_finished || session->is_lower_broken || session->write_status != RM_OK) {
+        return;
+    }
+    session->is_finished = true;
+    session->owes_end = true;
+    session_say_end(session);
+}
+
 static void session_notify(struct tls_session *session, unsigned lower_events)
 {
     unsigned due = session_due(session) | (lower_events & STREAM_READ & session->wanted);
@@ -98,10 +131,11 @@ static void session_notify(struct tls_session *session, unsigned lower_events)
 
 static void session_drain(struct tls_session *session)
 {
+    session_say_end(session);
     tls_bytes_flush(session);
     if (session->is_lower_broken) {
         session_close_lower(session, STREAM_CLOSE_ABORT);
-    } else if (!tls_bytes_has_output(session)) {
+    } else if (!tls_bytes_has_output(session) && !session->owes_end) {
         session_close_lower(session, STREAM_CLOSE_ORDERLY);
     } else {
         tls_session_arm(session);
@@ -115,6 +149,7 @@ static void session_progress(struct tls_session *session, unsigned lower_events)
         tls_pace_step(session);
         break;
     case TLS_READY:
+        session_say_end(session);
         tls_bytes_flush(session);
         if ((lower_events & STREAM_READ) != 0 && tls_bytes_is_lost(session)) {
             tls_bytes_look(session);
@@ -195,27 +230,13 @@ static enum rm_err session_write(struct stream *stream, const struct iovec *part
     return result;
 }
 
-// Puts close_notify behind everything that was taken. RFC 8446 6.1.
-static void session_say_end(struct tls_session *session)
-{
-    if (session->is_finished || session->is_lower_broken || session->write_status != RM_OK) {
-        return;
-    }
-    session->is_finished = true;
-    int said = wolfSSL_shutdown(session->ssl);
-    if (said != WOLFSSL_SHUTDOWN_NOT_DONE && said != WOLFSSL_SUCCESS) {
-        session->write_status =
-            tls_failure_from_library(session, wolfSSL_get_error(session->ssl, said));
-    }
-}
-
 static enum rm_err session_finish(struct stream *stream)
 {
     struct tls_session *session = tls_session_of(stream);
     if (!sm_is(&session->sm, TLS_READY)) {
         return sm_is(&session->sm, TLS_HANDSHAKING) ? RM_ERR_WOULD_BLOCK : session->write_status;
     }
-    session_say_end(session);
+    session_end(session);
     tls_session_arm(session);
     return session->write_status != RM_OK ? session->write_status : session->lost_status;
 }
@@ -320,7 +341,7 @@ static void session_close(struct stream *stream, enum stream_close_mode mode)
         return;
     }
     if (sm_is(&session->sm, TLS_READY)) {
-        session_say_end(session);
+        session_end(session);
     }
     sm_move(&session->sm, TLS_FLUSHING);
     if (timer_start(&session->timer, STREAM_LINGER_MS) != RM_OK) {

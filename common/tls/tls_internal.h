@@ -178,7 +178,8 @@ struct tls_session {
     bool is_starved;                  // waits for a chunk
     bool may_read;                    // a chunk came free: a read may succeed now
     bool is_output_blocked;           // the lower stream took less than was offered
-    bool is_finished;                 // close_notify is in the output
+    bool is_finished;                 // nothing more will be written but close_notify
+    bool owes_end;                    // close_notify waits for a chunk
     bool is_cancelled;                // user_canceled is in the output
     bool is_cancelled_by_peer;        // user_canceled arrived
     bool is_lower_broken;             // a write to the lower stream failed

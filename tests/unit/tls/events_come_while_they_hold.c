@@ -198,6 +198,37 @@ static void exhausted_chunks_are_waited_for(void **state)
     pair_deinit(&pair);
 }
 
+static void assert_end_waits_for_chunks(const struct world *world, bool is_closed)
+{
+    static uint8_t *chunks[CHUNK_MAX_PER_LOOP];
+    struct pair pair;
+    char text[16];
+    size_t length = 0;
+    pair_init(&pair, world->client, world->server);
+    size_t count = take_all_chunks(pair.loop, chunks);
+    stream_want(pair.server.stream, STREAM_READ);
+    if (is_closed) {
+        end_close(&pair.client, STREAM_CLOSE_ORDERLY);
+    } else {
+        assert_int_equal(stream_finish(pair.client.stream), RM_OK);
+    }
+    world_turns(pair.loop, 20);
+    assert_int_equal(stream_read(pair.server.stream, (uint8_t *)text, sizeof(text), &length),
+                     RM_ERR_WOULD_BLOCK);
+    while (count > 0) {
+        chunk_put(pair.loop, chunks[--count]);
+    }
+    assert_int_equal(end_read(&pair, &pair.server, text, sizeof(text)), RM_ERR_EOF);
+    pair_deinit(&pair);
+}
+
+// Thousands that end in one turn are more than there are chunks: none may be forgotten.
+static void end_waits_for_chunks(void **state)
+{
+    assert_end_waits_for_chunks(*state, false);
+    assert_end_waits_for_chunks(*state, true);
+}
+
 static void handshake_waits_for_chunks(void **state)
 {
     const struct world *world = *state;
@@ -248,6 +279,7 @@ int main(void)
         cmocka_unit_test(room_is_announced),
         cmocka_unit_test(one_read_takes_one_chunk),
         cmocka_unit_test(exhausted_chunks_are_waited_for),
+        cmocka_unit_test(end_waits_for_chunks),
         cmocka_unit_test(handshake_waits_for_chunks),
         cmocka_unit_test(idle_sessions_hold_no_chunk),
     };
