@@ -132,8 +132,8 @@ struct pipe {
 // An empty pipe, or NULL when the limit is reached or descriptors or memory are exhausted: do
 // without.
 struct pipe *pipe_get(struct loop *loop);
-// One that is not empty is closed, with what is in it.
-void pipe_put(struct loop *loop, struct pipe *pipe, bool is_empty);
+// Gives it back. Only an empty one is reusable; any other is closed, with what is in it.
+void pipe_put(struct loop *loop, struct pipe *pipe, bool is_reusable);
 size_t pipe_lent_count(const struct loop *loop);
 
 // "libuv 1.44.2, c-ares 1.18.1", for --version. Static; one thread.

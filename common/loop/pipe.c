@@ -92,11 +92,11 @@ struct pipe *pipe_get(struct loop *loop)
     return pipe;
 }
 
-void pipe_put(struct loop *loop, struct pipe *pipe, bool is_empty)
+void pipe_put(struct loop *loop, struct pipe *pipe, bool is_reusable)
 {
     struct pipe_pool *pool = &loop->pipes;
     pool->lent_count--;
-    if (!is_empty || pool->free_count == PIPE_KEEP_FREE) {
+    if (!is_reusable || pool->free_count == PIPE_KEEP_FREE) {
         pipe_close(pipe);
         return;
     }

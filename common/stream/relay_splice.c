@@ -5,14 +5,23 @@
 #include <errno.h>
 #include <unistd.h>
 
+#include "stream/descriptors.h"
 #include "stream/relay_internal.h"
 
+// Connections need the last descriptors more: a flow that meets their shortage copies from then on.
 static bool flow_borrow_pipe(struct flow *flow)
 {
-    if (flow->pipe == NULL) {
-        flow->pipe = pipe_get(flow->relay->loop);
+    if (flow->pipe != NULL) {
+        return true;
     }
-    return flow->pipe != NULL;
+    struct pipe *pipe = pipe_get(flow->relay->loop);
+    if (pipe != NULL && descriptors_are_scarce(pipe->inlet, false)) {
+        flow->can_splice = false;
+        pipe_put(flow->relay->loop, pipe, false);
+        return false;
+    }
+    flow->pipe = pipe;
+    return pipe != NULL;
 }
 
 void flow_splice_return(struct flow *flow)

@@ -23,12 +23,14 @@ int __real_pipe2(int ends[2], int flags);
 int __wrap_pipe2(int ends[2], int flags);
 
 static struct {
-    unsigned calls;    // of splice
-    uint64_t bytes;    // moved by it, in and out
-    unsigned fail_at;  // this call, and when it `fails_on` all later ones; 0: none
-    bool fails_on;     // not only the one
-    int fail_with;     // errno
-    bool has_no_pipes; // pipe2 fails; a loop needs one of its own to begin with
+    unsigned calls;        // of splice
+    uint64_t bytes;        // moved by it, in and out
+    unsigned fail_at;      // this call, and when it `fails_on` all later ones; 0: none
+    bool fails_on;         // not only the one
+    int fail_with;         // errno
+    bool has_no_pipes;     // pipe2 fails; a loop needs one of its own to begin with
+    bool is_scarce;        // few descriptors are left
+    unsigned scarce_count; // times somebody was told so
 } kernel;
 
 ssize_t __wrap_splice(int from, off_t *from_offset, int to, off_t *to_offset, size_t length,
@@ -52,6 +54,16 @@ int __wrap_pipe2(int ends[2], int flags)
     }
     errno = EMFILE;
     return -1;
+}
+
+bool __wrap_descriptors_are_scarce(int descriptor, bool has_reserve);
+
+bool __wrap_descriptors_are_scarce(int descriptor, bool has_reserve)
+{
+    assert_true(descriptor > 0);
+    assert_false(has_reserve);
+    kernel.scarce_count += kernel.is_scarce;
+    return kernel.is_scarce;
 }
 
 static void kernel_reset(void)
@@ -185,6 +197,17 @@ static void without_descriptors_for_pipes_it_copies(void **state)
     assert_int_equal(kernel.calls, 0);
 }
 
+// Each direction is told once, and does not ask again.
+static void the_last_descriptors_are_for_connections(void **state)
+{
+    (void)state;
+    kernel_reset();
+    kernel.is_scarce = true;
+    carry(streams_tcp, streams_tcp, 2000000, 2000000);
+    assert_int_equal(kernel.calls, 0);
+    assert_int_equal(kernel.scarce_count, 2);
+}
+
 // --- A hundred megabytes -------------------------------------------------------------------------
 
 #define LARGE_BYTES 100000000U
@@ -277,6 +300,7 @@ int main(void)
         cmocka_unit_test(what_the_kernel_refuses_to_splice_is_copied),
         cmocka_unit_test(an_interrupted_splice_is_repeated),
         cmocka_unit_test(without_descriptors_for_pipes_it_copies),
+        cmocka_unit_test(the_last_descriptors_are_for_connections),
         cmocka_unit_test(a_hundred_megabytes_arrive_unchanged),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
