@@ -8,3 +8,5 @@
 int app_run(const char *config_path);
 // Only reads and checks the configuration; says on standard error what is wrong. 0 or 1.
 int app_check(const char *config_path);
+// Names, values and meanings, one limit a line, on standard output.
+void app_print_limits(void);

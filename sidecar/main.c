@@ -18,6 +18,7 @@ static const char usage[] =
     "Usage:\n"
     "  remora-sidecar --config FILE           run\n"
     "  remora-sidecar --config FILE --check   only check the configuration\n"
+    "  remora-sidecar --limits                what others may cost it, at most\n"
     "  remora-sidecar --version               versions of Remora and its libraries\n"
     "  remora-sidecar --help                  this text\n"
     "\n"
@@ -34,11 +35,9 @@ static void print_version(void)
 int main(int argc, char **argv)
 {
     static const struct option options[] = {
-        {"config", required_argument, NULL, 'c'},
-        {"check", no_argument, NULL, 'k'},
-        {"version", no_argument, NULL, 'v'},
-        {"help", no_argument, NULL, 'h'},
-        {0},
+        {"config", required_argument, NULL, 'c'}, {"check", no_argument, NULL, 'k'},
+        {"limits", no_argument, NULL, 'l'},       {"version", no_argument, NULL, 'v'},
+        {"help", no_argument, NULL, 'h'},         {0},
     };
     const char *config = NULL;
     bool is_check = false;
@@ -51,6 +50,9 @@ int main(int argc, char **argv)
         case 'k':
             is_check = true;
             break;
+        case 'l':
+            app_print_limits();
+            return 0;
         case 'v':
             print_version();
             return 0;

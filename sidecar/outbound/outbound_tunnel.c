@@ -12,11 +12,7 @@
 #include "outbound/outbound_internal.h"
 #include "worker/contexts.h"
 
-// Application bytes that ride in the first flight and are kept until the Reply: sent again to
-// another endpoint if need be.
-#define EARLY_BYTES 16384
 #define REPLY_ROOM (TUNNEL_PREFIX_BYTES + TUNNEL_MAX_MESSAGE_BYTES)
-#define REPLY_TIMEOUT_MS 15000 // the other sidecar's own connect to its application included
 
 // The other sidecar's name for what went wrong, with the words that belong to it.
 static void explain_reply(const struct tunnel_reply *reply, char *out, size_t out_bytes)
@@ -117,12 +113,12 @@ static enum rm_err read_early(struct outbound *outbound)
     if (outbound->early != NULL) {
         return RM_OK;
     }
-    uint8_t *bytes = rm_malloc(EARLY_BYTES);
+    uint8_t *bytes = rm_malloc(OUTBOUND_EARLY_BYTES);
     size_t length = 0;
     if (bytes == NULL) {
         return RM_ERR_NO_MEMORY;
     }
-    enum rm_err result = stream_read(outbound->application, bytes, EARLY_BYTES, &length);
+    enum rm_err result = stream_read(outbound->application, bytes, OUTBOUND_EARLY_BYTES, &length);
     if (result == RM_OK) {
         outbound->early = bytes;
         outbound->early_length = length;
@@ -174,7 +170,7 @@ static void outbound_on_established(struct outbound *outbound)
     result = send_connect(outbound);
     outbound->reply = rm_malloc(REPLY_ROOM);
     if (result != RM_OK || outbound->reply == NULL ||
-        timer_start(&outbound->deadline, REPLY_TIMEOUT_MS) != RM_OK) {
+        timer_start(&outbound->deadline, OUTBOUND_REPLY_TIMEOUT_MS) != RM_OK) {
         outbound_give_up(outbound, FAULT_INTERNAL, rm_err_text(result));
         return;
     }
