@@ -42,5 +42,6 @@ bool descriptors_would_be_scarce(int descriptor, bool has_reserve)
 bool descriptors_note_shortage(uint64_t now_ms)
 {
     uint64_t last_ms = atomic_exchange_explicit(&last_shortage_ms, now_ms, memory_order_relaxed);
-    return last_ms == 0 || now_ms - last_ms >= DESCRIPTORS_QUIET_MS;
+    // Another loop's time may be a little ahead of ours.
+    return last_ms == 0 || (now_ms > last_ms && now_ms - last_ms >= DESCRIPTORS_QUIET_MS);
 }
