@@ -288,6 +288,16 @@ static inline int wolfssl_random_block(unsigned char *out, unsigned int length)
 HEADER
 }
 
+# X25519 with AVX2 copies all of ymm9 after an instruction that sets only its lower half (the plain movd;
+# vmovq clears the rest). What other AVX2 code left in the upper half, such as P-256's, then makes half of
+# all public keys wrong.
+repair_x25519() {
+    local file=wolfcrypt/src/fe_x25519_asm.S
+    sed -i 's/^\(\s*\)movd\(\s*%rbx, %xmm9\)$/\1vmovq\2/' "$file"
+    [[ $(grep -cE '^\s*vmovq\s+%rbx, %xmm9$' "$file") = 1 ]] ||
+        die "$file is not as it was in wolfSSL $wolfssl_version: look at repair_x25519"
+}
+
 build_wolfssl() {
     local prefix=$1 expected=$2 work tarball log
     work=$(mktemp -d "$deps/build.XXXXXX")
@@ -302,6 +312,7 @@ build_wolfssl() {
     tar -xf "$tarball" -C "$work/src" --strip-components=1 --no-same-owner
     require_version "$(read_version <"$work/src/wolfssl/version.h")" "$tarball"
     cd "$work/src"
+    repair_x25519
     step "wolfssl: configuring"
     [[ -x configure ]] || logged "$log" autoreconf -fi
     write_random_header "$work/random.h"
@@ -359,7 +370,7 @@ provide_wolfssl() {
         wolfssl_options+=("${wolfssl_options_other[@]}")
     fi
     recipe=$(hash_of "$prefix" "$expected" "${wolfssl_options[@]}" "${wolfssl_cflags[@]}" \
-        "$wolfssl_p256_cppflags" "$(declare -f write_random_header build_wolfssl)")
+        "$wolfssl_p256_cppflags" "$(declare -f write_random_header repair_x25519 build_wolfssl)")
     if [[ -s $prefix/lib/libwolfssl.a && $(cat "$prefix/.recipe" 2>/dev/null) == "$recipe" ]]; then
         step "wolfssl: up to date in $prefix"
         return
