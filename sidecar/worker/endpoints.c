@@ -65,7 +65,11 @@ static uint32_t failure_cost(const struct endpoint_state *state, uint64_t now_ms
 
 static uint64_t load_of(const struct endpoint_state *state, uint64_t now_ms)
 {
-    return state == NULL ? 0 : (uint64_t)state->open_count + failure_cost(state, now_ms);
+    if (state == NULL) {
+        return 0;
+    }
+    // One that is due for a probe must not lose every draw to idle ones.
+    return state->open_count + (state->failure_count > 0 ? 0 : failure_cost(state, now_ms));
 }
 
 // Of two, the one with fewer open connections and recent failures.

@@ -22,11 +22,11 @@
 #define ENDPOINT_EJECT_MIN_MS 1000  // after a first failure
 #define ENDPOINT_EJECT_MAX_MS 30000 // after many in a row
 #define ENDPOINT_MAX_TRIED 8        // endpoints that one connection may try
-// An endpoint that failed lately counts as if it had so many more connections: it comes back
-// gently. Halved as often as this time has passed.
+// An endpoint that failed lately and was probed with success counts as if it had so many more
+// connections: it comes back gently. Halved as often as this time has passed.
 #define ENDPOINT_FAILURE_COST 8
 #define ENDPOINT_FAILURE_COST_MAX 64
-#define ENDPOINT_FAILURE_HALF_MS 5000
+#define ENDPOINT_FAILURE_HALF_MS 1000
 
 struct endpoint_state {
     uint32_t open_count;       // connections of this worker

@@ -134,3 +134,30 @@ def flights(packets):
         else:
             found.append((packet.source, len(packet.payload)))
     return found
+
+
+def enter_private_namespace():
+    """Puts this whole process, and what it starts from now on, into a network namespace of its own with nothing
+    but loopback: packet filters set here touch nobody else. It goes with the process."""
+    clone_newnet = 0x40000000
+    if _libc.unshare(clone_newnet) != 0:
+        raise OSError(ctypes.get_errno(), "unshare")
+    ip("link", "set", "lo", "up")
+
+
+class Filter:
+    """What happens to new connections to ports of this namespace; None: nothing."""
+
+    def __init__(self):
+        self.ports = {}
+
+    def set(self, port, action):
+        """`action`: "refuse", "drop" or None."""
+        self.ports[port] = action
+        rules = "".join(
+            f"tcp dport {number} {'reject with tcp reset' if how == 'refuse' else 'drop'}\n"
+            for number, how in self.ports.items() if how is not None)
+        text = ("table inet remora_test\ndelete table inet remora_test\n"
+                f"table inet remora_test {{ chain coming {{ type filter hook input priority 0;\n{rules}}}\n}}\n")
+        done = subprocess.run(["nft", "-f", "-"], input=text, text=True, capture_output=True)
+        assert done.returncode == 0, done.stderr

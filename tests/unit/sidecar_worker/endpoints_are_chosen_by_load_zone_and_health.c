@@ -187,6 +187,10 @@ static void recent_failures_weigh(void **state)
     struct scene *scene = *state;
     struct endpoint_question question = question_of(scene, 0);
     fail_at(scene, A, 1000);
+    // Due for a probe it loses no draw for them, or it would never be found again.
+    question.now_ms = 1000 + ENDPOINT_EJECT_MIN_MS;
+    assert_int_equal(drawn(scene, question), 7);
+    question.now_ms = 1000;
     struct endpoint_use probe = begun(scene, A);
     endpoint_note_success(&probe);
     endpoint_end(&probe);
