@@ -16,7 +16,7 @@
 #define HTTP1_MAX_ANSWER_BYTES (8U << 20) // a metrics page of a very large mesh
 #define HTTP1_HEAD_TIMEOUT_MS 5000        // to a whole request head
 #define HTTP1_IDLE_TIMEOUT_MS 60000
-#define HTTP1_MAX_CONNECTIONS 256 // per server; beyond it new ones are closed
+#define HTTP1_MAX_CONNECTIONS 256 // per server; the one that has waited longest makes room
 
 struct http1_request {
     const char *method; // "GET" or "HEAD"

@@ -29,9 +29,26 @@ struct http1_server *http1_server_new(struct loop *loop, http1_handler_fn handle
     return server;
 }
 
+// A probe must find room although a crowd is connected and says nothing. False when all are being
+// answered.
+static bool make_room(struct http1_server *server)
+{
+    if (server->connection_count < HTTP1_MAX_CONNECTIONS) {
+        return true;
+    }
+    list_each (node, &server->connections) {
+        struct http1_connection *connection = list_entry(node, struct http1_connection, node);
+        if (sm_is(&connection->sm, HTTP1_READING)) {
+            http1_connection_close(connection, STREAM_CLOSE_ABORT);
+            return true;
+        }
+    }
+    return false;
+}
+
 void http1_server_accept(struct http1_server *server, struct stream *stream)
 {
-    if (server->is_closing || server->connection_count >= HTTP1_MAX_CONNECTIONS) {
+    if (server->is_closing || !make_room(server)) {
         stream_close(stream, STREAM_CLOSE_ABORT, NULL, NULL);
         return;
     }

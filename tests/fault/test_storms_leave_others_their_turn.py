@@ -48,6 +48,15 @@ def test_silent_crowd_keeps_nobody_out(mesh, authority):
     wait_until(lambda: under_way(pair.server) == 0, "the handshakes to end")
 
 
+def test_silent_crowd_does_not_hide_health(mesh, authority):
+    """More silent connections to the health port than it holds: a probe is answered all the same."""
+    pair, _ = echo_pair(mesh, authority=authority, access="off")
+    crowd = mesh.add(Crowd(pair.server.health, LIMITS["http_connections"] * 2))
+    for _ in range(5):
+        assert http_get(f"127.0.0.1:{pair.server.health}", "/healthz/ready")[0] == 200
+    assert len(crowd.alive()) <= LIMITS["http_connections"]
+
+
 def test_two_sources_share_the_room(mesh, authority):
     """A source that fills its share puts out its own; those of another address stay."""
     pair, _ = echo_pair(mesh, authority=authority, access="off", extra=limited())
