@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "base/alloc.h"
 
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -75,6 +76,13 @@ void *rm_memdup(const void *bytes, size_t length)
 void rm_free(void *block)
 {
     free(block);
+}
+
+void rm_give_back(void)
+{
+#ifdef __GLIBC__
+    (void)malloc_trim(0);
+#endif
 }
 
 void rm_wipe(void *block, size_t size)

@@ -19,6 +19,10 @@ void *rm_memdup(const void *bytes, size_t length);
 // `block` may be NULL.
 void rm_free(void *block);
 
+// Gives the pages of freed memory back to the system, also those between blocks in use, which
+// free() keeps. Milliseconds when there is much; without glibc nothing.
+void rm_give_back(void);
+
 // Overwrites memory so that the compiler cannot leave it out.
 void rm_wipe(void *block, size_t size);
 // Wipes `size` bytes, then frees. `block` may be NULL.

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "base/alloc.h"
 #include "base/log.h"
 #include "metrics_catalogue.h"
 #include "worker/connection.h"
@@ -33,12 +34,30 @@ static void look_at_all(struct worker *worker)
     }
 }
 
+// A crowd has come and gone, and its last have been freed: the allocator would keep all it needed.
+static void give_memory_back(struct worker *worker)
+{
+    const size_t count = worker->connection_count;
+    const bool is_leaving = worker->swept_count >= count + WORKER_CROWD;
+    worker->swept_count = count;
+    if (count > worker->peak_count) {
+        worker->peak_count = count;
+    } else if (!is_leaving && count <= worker->peak_count / 2) {
+        if (worker->peak_count >= count + WORKER_CROWD) {
+            rm_give_back();
+        }
+        worker->peak_count = count;
+    }
+}
+
 static void worker_on_sweep(void *context)
 {
     struct worker *worker = context;
     judge_all(worker);
     look_at_all(worker);
-    if (worker->connection_count > 0 && timer_start(&worker->sweep, WORKER_SWEEP_MS) != RM_OK) {
+    give_memory_back(worker);
+    const bool has_more = worker->connection_count > 0 || worker->peak_count > 0;
+    if (has_more && timer_start(&worker->sweep, WORKER_SWEEP_MS) != RM_OK) {
         log_error(LOG_MAIN, "sweep_not_started", LOG_ERR(RM_ERR_NO_MEMORY));
     }
 }

@@ -21,6 +21,7 @@
 #include "worker/snapshot.h"
 
 #define WORKER_SWEEP_MS 1000 // how often live connections are looked at
+#define WORKER_CROWD 256     // memory of so many gone connections is worth giving back
 
 struct worker {
     size_t index;                        // 0..count-1
@@ -38,6 +39,8 @@ struct worker {
     size_t worker_count;            // that share the sidecar's limits; 1 unless told
     struct list connections;        // struct connection, oldest first
     size_t connection_count;        // of connections
+    size_t swept_count;             // connection_count at the last sweep
+    size_t peak_count;              // the most of them since memory was given back
     uint64_t last_number;           // of a connection
     struct list waiting;            // struct outbound: until the first view
     struct map *endpoints;          // address text -> struct endpoint_state *

@@ -47,6 +47,31 @@ def test_two_thousand_short_connections(mesh, authority):
     assert application.count == 2300
 
 
+def test_a_crowd_that_leaves_at_once(mesh, authority):
+    """All idle at the same time, so that each has its own memory; then all end."""
+    pair, _ = echo_pair(mesh, authority=authority, workers=1, access="off")
+
+    def crowd():
+        connections = [pair.connect() for _ in range(1200)]
+        for connection in connections:
+            connection.sendall(b"hello")
+        for connection in connections:
+            assert connection.recv(5) == b"hello"
+        for connection in connections:
+            connection.close()
+
+    many(50, pair.echo)
+    before = settled(pair)
+    crowd()
+
+    def is_back():
+        now = settled(pair)
+        is_bounded = is_sanitized(pair.client.process.pid) or all(
+            now[name][1] - before[name][1] < GROWTH_BYTES for name in now)
+        return is_bounded and all(now[name][0] <= before[name][0] for name in now)
+    wait_until(is_back, f"descriptors and memory as before ({before})")
+
+
 def test_two_thousand_resets(mesh, authority):
     pair, _ = echo_pair(mesh, authority=authority, workers=2, access="off")
 
