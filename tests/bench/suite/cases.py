@@ -8,7 +8,7 @@ from . import handshakes
 from .processes import Failed
 
 SETTLE_SECONDS = 1.5       # before memory is read
-AFTER_BURST_SECONDS = 4    # the same, after thousands of connections have closed
+AFTER_BURST_SECONDS = 12   # the same, after thousands of connections have closed
 CHURN_CONNECTIONS = 32
 OPEN_CONNECTIONS = 64
 SLOW_CONNECTIONS = 1000
