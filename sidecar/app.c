@@ -19,6 +19,7 @@
 #include "certs/certs.h"
 #include "config/sidecar_config.h"
 #include "crypto/crypto.h"
+#include "diagnose/diagnose.h"
 #include "discovery/discovery.h"
 #include "local/local.h"
 #include "loop/loop.h"
@@ -53,6 +54,7 @@ struct app {
     size_t own_count;            // of owns
     struct discovery *discovery; // NULL without a control plane
     struct admin *admin;
+    struct diagnose *diagnose; // NULL once it ended
     struct local *local;
     struct mesh_view *view;      // in force; shares
     struct timer config_timer;   // looks at the configuration file
@@ -221,6 +223,20 @@ static enum rm_err app_renew(void *context, size_t own_index, struct certs_renew
     }
     certs_renew(app->owns[own_index].certs, renewal);
     return RM_OK;
+}
+
+static enum rm_err app_diagnose(void *context, const struct diagnose_request *request,
+                                const struct diagnose_handler *handler, void *handler_context,
+                                struct diagnosis **out, struct rm_error *error)
+{
+    struct app *app = context;
+    struct diagnose_request whole = *request;
+    if (app->diagnose == NULL) {
+        return rm_error_set(error, RM_ERR_CLOSED, "the sidecar is stopping");
+    }
+    whole.control_offset_ms = certs_status(app->owns[0].certs)->clock_offset_ms;
+    return diagnose_start(app->diagnose, app->snapshot, &whole, handler, handler_context, out,
+                          error);
 }
 
 // --- Reload.
@@ -416,6 +432,8 @@ static void app_on_drained(void *context, size_t cut_count)
     app->workers = NULL;
     admin_close(app->admin);
     app->admin = NULL;
+    diagnose_close(app->diagnose);
+    app->diagnose = NULL;
     resolver_close(app->resolver);
     app->resolver = NULL;
     local_close(app->local, app_on_local_closed, app);
@@ -508,7 +526,11 @@ static enum rm_err start(struct app *app, struct rm_error *error)
     RM_TRY(admin_open(app->loop, app->config, app->metrics, app_is_ready, app, &app->admin, error));
     RM_TRY(workers_start(app->loop, worker_count(app->config), app->snapshot, app->metrics,
                          &app->workers, error));
-    const struct local_source source = {app, app_look, app_list, app_renew};
+    app->diagnose = diagnose_open(app->loop, app->resolver);
+    if (app->diagnose == NULL) {
+        return rm_error_set(error, RM_ERR_NO_MEMORY, "out of memory");
+    }
+    const struct local_source source = {app, app_look, app_list, app_renew, app_diagnose};
     RM_TRY(local_open(app->loop, app->config, &source, &app->local, error));
     timer_init(&app->config_timer, app->loop, app_on_config_timer, app);
     return timer_start(&app->config_timer, CONFIG_LOOK_MS);

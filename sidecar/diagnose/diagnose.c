@@ -13,6 +13,8 @@ struct diagnose {
     uint64_t refilled_ms;      // loop time
 };
 
+static void diagnosis_cut(struct diagnosis *diagnosis, const char *why);
+
 // --- The room
 // ------------------------------------------------------------------------------------
 
@@ -34,7 +36,7 @@ void diagnose_close(struct diagnose *diagnose)
         return;
     }
     if (diagnose->running != NULL) {
-        diagnosis_cancel(diagnose->running);
+        diagnosis_cut(diagnose->running, "this sidecar is stopping");
     }
     rm_free(diagnose);
 }
@@ -72,11 +74,16 @@ static void diagnosis_free(struct diagnosis *diagnosis)
     rm_free(diagnosis);
 }
 
-void diagnosis_cancel(struct diagnosis *diagnosis)
+static void diagnosis_drop_work(struct diagnosis *diagnosis)
 {
     dial_cancel(&diagnosis->dial);
     target_cancel(diagnosis);
     service_cancel(diagnosis);
+}
+
+void diagnosis_cancel(struct diagnosis *diagnosis)
+{
+    diagnosis_drop_work(diagnosis);
     diagnosis->owner->running = NULL;
     diagnosis_free(diagnosis);
 }
@@ -97,6 +104,13 @@ void diagnosis_end(struct diagnosis *diagnosis)
     diagnosis_free(diagnosis);
 }
 
+static void diagnosis_cut(struct diagnosis *diagnosis, const char *why)
+{
+    diagnosis_drop_work(diagnosis);
+    finding_add(diagnosis, FAULT_DIAGNOSIS_CUT, "%s", why);
+    diagnosis_end(diagnosis);
+}
+
 static void diagnosis_on_turn(void *context)
 {
     struct diagnosis *diagnosis = context;
@@ -110,12 +124,7 @@ static void diagnosis_on_turn(void *context)
 
 static void diagnosis_on_deadline(void *context)
 {
-    struct diagnosis *diagnosis = context;
-    dial_cancel(&diagnosis->dial);
-    target_cancel(diagnosis);
-    service_cancel(diagnosis);
-    finding_add(diagnosis, FAULT_DIAGNOSIS_CUT, "after %d s", DIAGNOSE_DEADLINE_MS / 1000);
-    diagnosis_end(diagnosis);
+    diagnosis_cut(context, "it took too long");
 }
 
 static enum rm_err diagnosis_prepare(struct diagnosis *diagnosis,

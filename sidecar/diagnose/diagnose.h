@@ -80,7 +80,7 @@ struct diagnosis; // one run
 
 // NULL when memory is exhausted.
 struct diagnose *diagnose_open(struct loop *loop, struct resolver *resolver);
-// Cancels a run; on_end does not come. `diagnose` may be NULL.
+// A run is cut short: on_end comes within this call. `diagnose` may be NULL.
 void diagnose_close(struct diagnose *diagnose);
 // Copies the request, shares the snapshot. on_step and on_finding come later, on_end exactly once.
 // Errors, with a sentence: RM_ERR_MALFORMED (request), RM_ERR_BUSY (one runs), RM_ERR_LIMIT (too

@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "certs/certs.h"
 #include "config/sidecar_config.h"
+#include "diagnose/diagnose.h"
 #include "loop/loop.h"
 #include "worker/listing.h"
 #include "worker/snapshot.h"
@@ -45,6 +46,10 @@ struct local_source {
     // As certs_renew(), of own identity number `own_index`. Errors: RM_ERR_CLOSED: the process is
     // ending.
     enum rm_err (*renew)(void *context, size_t own_index, struct certs_renewal *renewal);
+    // As diagnose_start(). Errors: RM_ERR_CLOSED too.
+    enum rm_err (*diagnose)(void *context, const struct diagnose_request *request,
+                            const struct diagnose_handler *handler, void *handler_context,
+                            struct diagnosis **out, struct rm_error *error);
 };
 
 struct local;

@@ -30,6 +30,22 @@ static void read_renew(const void *message, struct local_request *out)
     out->of.renew.name = ((const Remora__Sidecar__V1__RenewRequest *)message)->name;
 }
 
+// proto3 knows no absence of a text; an empty one is none.
+static const char *text_or_null(const char *text)
+{
+    return text[0] != '\0' ? text : NULL;
+}
+
+static void read_diagnose(const void *message, struct local_request *out)
+{
+    const Remora__Sidecar__V1__DiagnoseRequest *request = message;
+    out->of.diagnose.target = text_or_null(request->target);
+    out->of.diagnose.service = text_or_null(request->service);
+    out->of.diagnose.expected = text_or_null(request->expected_identity);
+    out->of.diagnose.sni = text_or_null(request->sni);
+    out->of.diagnose.alpn = text_or_null(request->alpn);
+}
+
 static const struct {
     const ProtobufCMessageDescriptor *type;                       // of the request
     void (*read)(const void *message, struct local_request *out); // NULL: nothing is in it
@@ -42,6 +58,7 @@ static const struct {
     [LOCAL_SET_LOG_LEVEL] = {&remora__sidecar__v1__set_log_level_request__descriptor,
                              read_set_log_level},
     [LOCAL_RENEW] = {&remora__sidecar__v1__renew_request__descriptor, read_renew},
+    [LOCAL_DIAGNOSE] = {&remora__sidecar__v1__diagnose_request__descriptor, read_diagnose},
 };
 _Static_assert(sizeof requests / sizeof *requests == LOCAL_METHOD_COUNT, "one row for each method");
 

@@ -11,6 +11,7 @@
 
 #include "base/buffer.h"
 #include "crypto/crypto.h"
+#include "diagnose/diagnose.h"
 #include "mesh/view.h"
 #include "worker/listing.h"
 
@@ -22,7 +23,8 @@
     X(LIST_CONNECTIONS, ListConnections, local_list_connections, true)        \
     X(LIST_CERTIFICATES, ListCertificates, local_list_certificates, false)    \
     X(SET_LOG_LEVEL, SetLogLevel, local_set_log_level, false)                 \
-    X(RENEW, Renew, local_renew, false)
+    X(RENEW, Renew, local_renew, false)                                       \
+    X(DIAGNOSE, Diagnose, local_diagnose, true)
 // clang-format on
 
 enum local_method {
@@ -46,6 +48,7 @@ struct local_request {
         struct {
             const char *name; // of the identity; "": the first
         } renew;
+        struct diagnose_request diagnose;
     } of;          // which one: the method
     void *message; // private; owned
 };
@@ -114,3 +117,10 @@ RM_NODISCARD enum rm_err local_wire_certificate(struct buffer *out,
                                                 bool is_listed);
 RM_NODISCARD enum rm_err local_wire_level(struct buffer *out, const struct local_level *level,
                                           const char *before);
+
+// --- local_diagnose_wire.c
+RM_NODISCARD enum rm_err local_wire_diagnose_step(struct buffer *out,
+                                                  const struct diagnose_step *step);
+RM_NODISCARD enum rm_err local_wire_diagnose_finding(struct buffer *out,
+                                                     const struct diagnose_finding *finding);
+RM_NODISCARD enum rm_err local_wire_diagnose_end(struct buffer *out, bool is_well);
