@@ -33,7 +33,8 @@ static void log_failure(const struct stream *stream, const struct tls_failure *f
     if (!log_limit_pass(&limit, &suppressed)) {
         return;
     }
-    stream_address_text(stream_remote(stream), remote);
+    struct stream_address address = stream_remote(stream);
+    stream_address_text(&address, remote);
     tls_failure_text(failure, text, sizeof text);
     log_info(LOG_TLS, "handshake_failed", LOG_STR("remote", remote),
              LOG_STR("error", tls_failure_name(failure)), LOG_STR("text", text),

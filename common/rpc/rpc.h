@@ -102,7 +102,7 @@ void rpc_call_set_context(struct rpc_call *call, void *context);
 void *rpc_call_context(struct rpc_call *call);
 // The authenticated caller, or NULL. Borrowed from the connection.
 const struct peer *rpc_call_peer(const struct rpc_call *call);
-const struct stream_address *rpc_call_remote(const struct rpc_call *call);
+struct stream_address rpc_call_remote(const struct rpc_call *call);
 // The connection's stream (Unix peer credentials). Borrowed.
 struct stream *rpc_call_stream(const struct rpc_call *call);
 size_t rpc_call_queued_bytes(const struct rpc_call *call);

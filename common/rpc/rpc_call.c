@@ -39,7 +39,7 @@ const struct peer *rpc_call_peer(const struct rpc_call *call)
     return stream_peer(h2_session_stream(call->session));
 }
 
-const struct stream_address *rpc_call_remote(const struct rpc_call *call)
+struct stream_address rpc_call_remote(const struct rpc_call *call)
 {
     return stream_remote(h2_session_stream(call->session));
 }

@@ -158,7 +158,8 @@ static void log_end(const struct rpc_connection *connection, enum rm_err reason,
         return;
     }
     char remote[STREAM_ADDRESS_TEXT_BYTES];
-    stream_address_text(stream_remote(h2_session_stream(connection->session)), remote);
+    struct stream_address address = stream_remote(h2_session_stream(connection->session));
+    stream_address_text(&address, remote);
     log_info(LOG_RPC, "connection_ended", LOG_STR("remote", remote), LOG_ERR(reason),
              LOG_STR("detail", detail), LOG_U64("suppressed", suppressed));
 }

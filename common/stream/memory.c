@@ -184,11 +184,10 @@ static const struct peer *memory_peer(const struct stream *stream)
     return ((const struct memory_stream *)(const void *)stream)->peer;
 }
 
-static const struct stream_address *memory_address(const struct stream *stream)
+static struct stream_address memory_address(const struct stream *stream)
 {
     (void)stream;
-    static const struct stream_address unknown;
-    return &unknown;
+    return (struct stream_address){0};
 }
 
 static int memory_descriptor(const struct stream *stream)

@@ -17,19 +17,12 @@
 
 enum socket_state { SOCKET_OPEN, SOCKET_LINGERING, SOCKET_CLOSED };
 
-// Full addresses take 272 bytes that few connections need all their life.
-struct socket_names {
-    struct stream_address remote; // as the kernel says, IPv4 in its own form
-    struct stream_address local;  // the same
-};
-
 struct socket_stream {
-    struct stream head;         // first
-    struct watch *watch;        // on `descriptor`; owned
-    struct socket_names *names; // owned; NULL until somebody asks
-    struct timer timer;         // OPEN: looks for a stalled peer; LINGERING: its end
-    struct deferred closed;     // calls on_closed and frees
-    uint64_t acked_bytes;       // at the last look for a stall
+    struct stream head;     // first
+    struct watch *watch;    // on `descriptor`; owned
+    struct timer timer;     // OPEN: looks for a stalled peer; LINGERING: its end
+    struct deferred closed; // calls on_closed and frees
+    uint64_t acked_bytes;   // at the last look for a stall
     union {
         sa_family_t family;     // AF_UNIX: the kernel is asked when it must be
         struct sockaddr_in v4;  // kept, for the kernel forgets it when the connection dies

@@ -166,52 +166,32 @@ static const struct peer *socket_peer(const struct stream *stream)
     return NULL;
 }
 
-static void socket_fill_names(const struct socket_stream *socket, struct socket_names *names)
+static struct stream_address socket_remote(const struct stream *stream)
 {
-    struct stream_address *remote = &names->remote;
-    struct stream_address *local = &names->local;
-    local->length = sizeof(local->address);
-    if (getsockname(socket->descriptor, (struct sockaddr *)&local->address, &local->length) != 0) {
-        memset(local, 0, sizeof(*local));
-    }
-    socket_address_unmap(local);
+    const struct socket_stream *socket = socket_view(stream);
+    struct stream_address remote = {0};
     if (socket->remote.family != AF_UNIX) {
-        memcpy(&remote->address, &socket->remote, sizeof(socket->remote));
-        remote->length = socket->remote.family == AF_INET6 ? sizeof(struct sockaddr_in6)
-                                                           : sizeof(struct sockaddr_in);
-        return;
+        memcpy(&remote.address, &socket->remote, sizeof(socket->remote));
+        remote.length = socket->remote.family == AF_INET6 ? sizeof(struct sockaddr_in6)
+                                                          : sizeof(struct sockaddr_in);
+        return remote;
     }
-    remote->length = sizeof(remote->address);
-    if (getpeername(socket->descriptor, (struct sockaddr *)&remote->address, &remote->length) !=
-        0) {
-        memset(remote, 0, sizeof(*remote));
+    remote.length = sizeof(remote.address);
+    if (getpeername(socket->descriptor, (struct sockaddr *)&remote.address, &remote.length) != 0) {
+        memset(&remote, 0, sizeof(remote));
     }
+    return remote;
 }
 
-// Never NULL: without memory the addresses are unknown.
-static const struct socket_names *socket_names(const struct stream *stream)
+static struct stream_address socket_local(const struct stream *stream)
 {
-    static const struct socket_names unknown;
-    // What is kept changes, what it says does not.
-    struct socket_stream *socket = (struct socket_stream *)(uintptr_t)stream;
-    if (socket->names == NULL) {
-        socket->names = rm_calloc(1, sizeof(*socket->names));
-        if (socket->names == NULL) {
-            return &unknown;
-        }
-        socket_fill_names(socket, socket->names);
+    struct stream_address local = {.length = sizeof(local.address)};
+    if (getsockname(socket_view(stream)->descriptor, (struct sockaddr *)&local.address,
+                    &local.length) != 0) {
+        memset(&local, 0, sizeof(local));
     }
-    return socket->names;
-}
-
-static const struct stream_address *socket_remote(const struct stream *stream)
-{
-    return &socket_names(stream)->remote;
-}
-
-static const struct stream_address *socket_local(const struct stream *stream)
-{
-    return &socket_names(stream)->local;
+    socket_address_unmap(&local);
+    return local;
 }
 
 static int socket_descriptor(const struct stream *stream)
@@ -267,7 +247,6 @@ static void socket_on_closed(void *context)
     if (socket->head.on_closed != NULL) {
         socket->head.on_closed(socket->head.closed_context);
     }
-    rm_free(socket->names);
     rm_free(socket);
     loop_close(loop);
 }

@@ -69,12 +69,12 @@ const struct peer *stream_peer(const struct stream *stream)
     return stream->ops->peer(stream);
 }
 
-const struct stream_address *stream_remote(const struct stream *stream)
+struct stream_address stream_remote(const struct stream *stream)
 {
     return stream->ops->remote(stream);
 }
 
-const struct stream_address *stream_local(const struct stream *stream)
+struct stream_address stream_local(const struct stream *stream)
 {
     return stream->ops->local(stream);
 }

@@ -51,8 +51,8 @@ struct stream_ops {
     void (*want)(struct stream *stream, unsigned events);
     void (*close)(struct stream *stream, enum stream_close_mode mode);
     const struct peer *(*peer)(const struct stream *stream);
-    const struct stream_address *(*remote)(const struct stream *stream);
-    const struct stream_address *(*local)(const struct stream *stream);
+    struct stream_address (*remote)(const struct stream *stream);
+    struct stream_address (*local)(const struct stream *stream);
     int (*descriptor)(const struct stream *stream);
 };
 
@@ -99,8 +99,10 @@ void stream_close(struct stream *stream, enum stream_close_mode mode, stream_clo
                   void *context);
 // The authenticated other end, or NULL. Borrowed from the stream; peer_ref() to keep.
 const struct peer *stream_peer(const struct stream *stream);
-const struct stream_address *stream_remote(const struct stream *stream);
-const struct stream_address *stream_local(const struct stream *stream);
+// Asked of the kernel where it is not kept: who needs an address again keeps it. Of length 0 when
+// it is unknown, as that of a memory pipe.
+struct stream_address stream_remote(const struct stream *stream);
+struct stream_address stream_local(const struct stream *stream);
 // The socket underneath (TLS gives its lower stream's), or -1 for memory. For credentials and
 // options only: never read, write or close it.
 int stream_descriptor(const struct stream *stream);

@@ -254,12 +254,12 @@ static const struct peer *session_peer(const struct stream *stream)
     return session->handshake == NULL ? session->peer : NULL;
 }
 
-static const struct stream_address *session_remote(const struct stream *stream)
+static struct stream_address session_remote(const struct stream *stream)
 {
     return stream_remote(((const struct tls_session *)(const void *)stream)->lower);
 }
 
-static const struct stream_address *session_local(const struct stream *stream)
+static struct stream_address session_local(const struct stream *stream)
 {
     return stream_local(((const struct tls_session *)(const void *)stream)->lower);
 }

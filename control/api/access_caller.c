@@ -20,7 +20,8 @@ void access_actor(struct rpc_call *call, char out[ACCESS_ACTOR_BYTES])
         snprintf(out, ACCESS_ACTOR_BYTES, "uid %u", (unsigned)caller.credentials.uid);
     } else {
         char address[STREAM_ADDRESS_TEXT_BYTES];
-        stream_address_text(rpc_call_remote(call), address);
+        struct stream_address remote = rpc_call_remote(call);
+        stream_address_text(&remote, address);
         snprintf(out, ACCESS_ACTOR_BYTES, "%s", address);
     }
 }

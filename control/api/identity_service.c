@@ -147,15 +147,15 @@ static void issue_on_result(void *context, const struct attest_result *result)
 // The peer's address without its port, as rate limits and audit records name it.
 static void source_of(struct rpc_call *call, char out[ATTEST_SOURCE_BYTES])
 {
-    const struct stream_address *remote = rpc_call_remote(call);
-    const struct sockaddr_in *v4 = (const void *)&remote->address;
-    const struct sockaddr_in6 *v6 = (const void *)&remote->address;
+    const struct stream_address remote = rpc_call_remote(call);
+    const struct sockaddr_in *v4 = (const void *)&remote.address;
+    const struct sockaddr_in6 *v6 = (const void *)&remote.address;
     snprintf(out, ATTEST_SOURCE_BYTES, "local");
-    if (remote->address.ss_family == AF_INET) {
+    if (remote.address.ss_family == AF_INET) {
         inet_ntop(AF_INET, &v4->sin_addr, out, ATTEST_SOURCE_BYTES);
-    } else if (remote->address.ss_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr)) {
+    } else if (remote.address.ss_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr)) {
         inet_ntop(AF_INET, &v6->sin6_addr.s6_addr[12], out, ATTEST_SOURCE_BYTES);
-    } else if (remote->address.ss_family == AF_INET6) {
+    } else if (remote.address.ss_family == AF_INET6) {
         inet_ntop(AF_INET6, &v6->sin6_addr, out, ATTEST_SOURCE_BYTES);
     }
 }

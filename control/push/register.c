@@ -130,12 +130,12 @@ static const char *find_foreign(const struct mesh_hello *hello, const struct lin
 
 static bool is_address_allowed(const struct session *session, const struct lineage_record *record)
 {
-    const struct stream_address *source = rpc_call_remote(session->call);
-    if (address_is_source(session->address, source)) {
+    const struct stream_address source = rpc_call_remote(session->call);
+    if (address_is_source(session->address, &source)) {
         return true;
     }
     for (size_t i = 0; i < record->address_ranges.count; i++) {
-        if (address_is_in_range(session->address, source, record->address_ranges.items[i])) {
+        if (address_is_in_range(session->address, &source, record->address_ranges.items[i])) {
             return true;
         }
     }
@@ -196,8 +196,9 @@ void session_register(struct session *session)
         go_live(session);
         return;
     }
-    if (address_complete(hello->tunnel_address, rpc_call_remote(session->call), session->address,
-                         sizeof session->address, &error) != RM_OK) {
+    const struct stream_address source = rpc_call_remote(session->call);
+    if (address_complete(hello->tunnel_address, &source, session->address, sizeof session->address,
+                         &error) != RM_OK) {
         session_end(session, RPC_INVALID_ARGUMENT, rm_error_message(&error));
         return;
     }

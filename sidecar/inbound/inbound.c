@@ -182,9 +182,9 @@ static void start_relay(struct inbound *inbound, struct stream *target)
                    inbound->preface_length - inbound->preface_consumed},
     };
     // The application's own log knows this connection by our end's port; a Unix socket has none.
-    const struct stream_address *local = stream_local(target);
-    if (local != NULL && local->address.ss_family != AF_UNIX) {
-        inbound->base.application = *local;
+    const struct stream_address local = stream_local(target);
+    if (local.address.ss_family != AF_UNIX) {
+        inbound->base.application = local;
     }
     if (relay_start(inbound->tunnel, target, &options, inbound_on_relay_done, inbound,
                     &inbound->base.relay) != RM_OK) {
@@ -437,14 +437,14 @@ static bool enter_gate(struct inbound *inbound)
 static void inbound_begin(struct worker *worker, struct stream *lower, struct tls_context *tls,
                           bool is_edge, size_t service)
 {
-    const struct stream_address *remote = stream_remote(lower);
-    bool is_admitted = tls != NULL && worker_admits(worker, remote);
+    const struct stream_address remote = stream_remote(lower);
+    bool is_admitted = tls != NULL && worker_admits(worker, &remote);
     struct inbound *inbound = is_admitted ? rm_calloc(1, sizeof *inbound) : NULL;
     if (inbound == NULL) {
         stream_close(lower, STREAM_CLOSE_ABORT, NULL, NULL);
         return;
     }
-    inbound->base.remote = *remote;
+    inbound->base.remote = remote;
     inbound->base.judge = inbound_judge;
     inbound->base.cut = inbound_cut;
     inbound->base.progress = inbound_progress;

@@ -272,9 +272,8 @@ void outbound_accept(struct worker *worker, struct stream *application,
         stream_close(application, STREAM_CLOSE_ABORT, NULL, NULL);
         return;
     }
-    const struct stream_address *remote = stream_remote(application);
     outbound->application = application;
-    outbound->base.application = remote != NULL ? *remote : (struct stream_address){0};
+    outbound->base.application = stream_remote(application);
     outbound->base.own_index = target->own_index;
     outbound->base.judge = outbound_judge;
     outbound->base.cut = outbound_cut;

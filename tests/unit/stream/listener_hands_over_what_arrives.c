@@ -53,8 +53,8 @@ static struct stream_address seen_local;
 
 static void on_accept_look(void *context, struct stream *stream)
 {
-    seen_remote = *stream_remote(stream);
-    seen_local = *stream_local(stream);
+    seen_remote = stream_remote(stream);
+    seen_local = stream_local(stream);
     listening_on_accept(context, stream);
 }
 
