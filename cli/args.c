@@ -6,10 +6,19 @@
 
 #include "base/alloc.h"
 
-enum { GLOBAL_SOCKET, GLOBAL_JSON, GLOBAL_TIMEOUT, GLOBAL_HELP, GLOBAL_VERSION };
+enum {
+    GLOBAL_SOCKET,
+    GLOBAL_SIDECAR_SOCKET,
+    GLOBAL_JSON,
+    GLOBAL_TIMEOUT,
+    GLOBAL_HELP,
+    GLOBAL_VERSION
+};
 
 const struct option_spec args_global_options[] = {
     [GLOBAL_SOCKET] = {"socket", "PATH", false, false, "the control plane's admin socket"},
+    [GLOBAL_SIDECAR_SOCKET] = {"sidecar-socket", "PATH", false, false,
+                               "the sidecar's local socket (connections, top, sidecar)"},
     [GLOBAL_JSON] = {"json", NULL, false, false, "print JSON, for scripts"},
     [GLOBAL_TIMEOUT] = {"timeout", "TIME", false, false, "longest wait for an answer (10s)"},
     [GLOBAL_HELP] = {"help", NULL, false, false, "explain the command"},
@@ -69,6 +78,9 @@ static enum rm_err set_global(struct reader *reader, const struct option_spec *o
     switch (option - args_global_options) {
     case GLOBAL_SOCKET:
         args->socket_path = value;
+        break;
+    case GLOBAL_SIDECAR_SOCKET:
+        args->sidecar_socket_path = value;
         break;
     case GLOBAL_JSON:
         args->is_json = true;

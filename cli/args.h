@@ -18,9 +18,9 @@ struct args;
 // Exit status of the command; part of its contract.
 enum cli_exit {
     CLI_OK = 0,          // done
-    CLI_REFUSED = 1,     // refused by the control plane, or the result could not be kept
+    CLI_REFUSED = 1,     // refused by who was asked, or the result could not be kept
     CLI_USAGE = 2,       // the command line is wrong
-    CLI_UNREACHABLE = 3, // no answer from the control plane
+    CLI_UNREACHABLE = 3, // no answer from the control plane or the sidecar
 };
 
 struct option_spec {
@@ -56,8 +56,9 @@ struct args {
     const char *argument;             // borrowed from argv; NULL: none
     struct arg *values;               // owned
     size_t value_count;               // of values
-    const char *socket_path;          // NULL: not given
-    uint32_t timeout_ms;              // longest wait for the control plane
+    const char *socket_path;          // of the control plane; NULL: not given
+    const char *sidecar_socket_path;  // NULL: not given
+    uint32_t timeout_ms;              // longest wait for an answer
     bool is_json;                     // --json
     bool wants_help;                  // --help, -h, or the word help
     bool wants_version;               // --version

@@ -48,6 +48,33 @@ static const struct option_spec bundle_options[] = {
     {0},
 };
 
+static const struct option_spec connections_options[] = {
+    {"service", "NAME", false, false, "only of this service"},
+    {"peer", "ID", false, false, "only with this SPIFFE ID, or one that has this in it"},
+    {"sort", "KEY", false, false, "age, bytes, rate, service, peer, state or left (age)"},
+    {"reverse", NULL, false, false, "the last first"},
+    {0},
+};
+
+static const struct option_spec top_options[] = {
+    {"service", "NAME", false, false, "only of this service"},
+    {"peer", "ID", false, false, "only with this SPIFFE ID, or one that has this in it"},
+    {"sort", "KEY", false, false, "age, bytes, rate, service, peer, state or left (rate)"},
+    {"reverse", NULL, false, false, "the last first"},
+    {"interval", "TIME", false, false, "between refreshes (2s)"},
+    {0},
+};
+
+static const struct option_spec log_level_options[] = {
+    {"for", "TIME", false, false, "then the configured level is back (else at the next reload)"},
+    {0},
+};
+
+static const struct option_spec renew_options[] = {
+    {"name", "NAME", false, false, "of the configuration's identities (else its identity)"},
+    {0},
+};
+
 static const struct command commands[] = {
     {"status", NULL, NULL, "the control plane at a glance", "  remora status\n", status_show},
     {"service create", "NAME", create_service_options, "name a service and who may serve it",
@@ -85,6 +112,25 @@ static const struct command commands[] = {
      certificate_revoke},
     {"bundle", NULL, bundle_options, "the trust domain's roots, as PEM",
      "  remora bundle --out bundle.pem\n", bundle_show},
+    {"connections", NULL, connections_options, "a sidecar's connections: peer, bytes, age, TLS",
+     "  remora connections --service web --sort bytes\n"
+     "  remora connections --peer ns/shop/sa/web --json\n",
+     connections_show},
+    {"top", NULL, top_options, "a sidecar's connections live, with their rates",
+     "  remora top\n"
+     "  remora top --service web --sort bytes --interval 1s\n",
+     top_show},
+    {"sidecar status", NULL, NULL, "a sidecar at a glance", "  remora sidecar status\n",
+     sidecar_status},
+    {"sidecar view", NULL, NULL, "the view of the mesh that a sidecar works from",
+     "  remora sidecar view --json\n", sidecar_view},
+    {"sidecar certificates", NULL, NULL,
+     "a sidecar's own certificates: time left, next renewal, last error",
+     "  remora sidecar certificates\n", sidecar_certificates},
+    {"sidecar log-level", "LEVEL", log_level_options, "log debug, info, warn or error, for a while",
+     "  remora sidecar log-level debug --for 10m\n", sidecar_log_level},
+    {"sidecar renew", NULL, renew_options, "get a new certificate now", "  remora sidecar renew\n",
+     sidecar_renew},
     {"completion", "bash|zsh", NULL, "completion for a shell",
      "  source <(remora completion bash)\n"
      "  remora completion zsh >\"${fpath[1]}/_remora\"\n",

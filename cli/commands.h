@@ -20,6 +20,13 @@ enum cli_exit identity_list(const struct args *args);
 enum cli_exit certificate_list(const struct args *args);
 enum cli_exit status_show(const struct args *args);
 enum cli_exit bundle_show(const struct args *args);
+enum cli_exit connections_show(const struct args *args);
+enum cli_exit top_show(const struct args *args);
+enum cli_exit sidecar_status(const struct args *args);
+enum cli_exit sidecar_view(const struct args *args);
+enum cli_exit sidecar_certificates(const struct args *args);
+enum cli_exit sidecar_log_level(const struct args *args);
+enum cli_exit sidecar_renew(const struct args *args);
 enum cli_exit completion_print(const struct args *args);
 
 // The help of what `args` name: everything, a group, or one command.

@@ -57,22 +57,24 @@ static void print_commands(const struct command_table *table, const char *group,
 
 static void print_all(const struct command_table *table)
 {
-    puts("remora: the operator's command for a Remora control plane\n\n"
+    puts("remora: the operator's command for a Remora control plane and its sidecars\n\n"
          "Usage:\n  remora [options] COMMAND [options]\n\nCommands:");
     print_commands(table, "", false);
     print_options("Options", args_global_options);
-    printf("\nThe socket is that of --socket, else of $%s, else\n%s.\n"
+    printf("\nThe control plane's socket is that of --socket, else of $%s, else\n%s.\n"
+           "The sidecar's is that of --sidecar-socket, else of $%s, else\n%s.\n"
            "Times are UTC; with --json also Unix seconds.\n"
-           "\nExit status: %d done, %d refused by the control plane (standard error says why),\n"
-           "%d wrong usage, %d control plane not reachable.\n"
+           "\nExit status: %d done, %d refused by who was asked (standard error says why),\n"
+           "%d wrong usage, %d control plane or sidecar not reachable.\n"
            "\nExamples:\n"
            "  remora status\n"
            "  remora service create web --port 80 --identity ns/shop/sa/web\n"
            "  remora token create --identity ns/shop/sa/web --service web --out web.token\n"
            "  remora certificates\n"
+           "  remora connections --service web --sort bytes\n"
            "\n'remora COMMAND --help' explains one command.\n",
-           EXCHANGE_SOCKET_VARIABLE, EXCHANGE_DEFAULT_SOCKET, CLI_OK, CLI_REFUSED, CLI_USAGE,
-           CLI_UNREACHABLE);
+           EXCHANGE_SOCKET_VARIABLE, EXCHANGE_DEFAULT_SOCKET, EXCHANGE_SIDECAR_SOCKET_VARIABLE,
+           EXCHANGE_DEFAULT_SIDECAR_SOCKET, CLI_OK, CLI_REFUSED, CLI_USAGE, CLI_UNREACHABLE);
 }
 
 void help_print(const struct command_table *table, const struct args *args)

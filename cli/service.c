@@ -45,16 +45,6 @@ static struct json *service_json(const struct wire_service *service)
     return NULL;
 }
 
-// Who may call a service, in words.
-static void add_callers(struct table *table, const struct wire_service *service)
-{
-    if (service->allow.count > 0) {
-        table_add_list(table, service->allow.items, service->allow.count);
-    } else {
-        table_add(table, service->is_guarded ? "nobody (guarded)" : "own trust domain");
-    }
-}
-
 static void print_lines(const char *name, const struct wire_texts *texts)
 {
     for (size_t i = 0; i < texts->count; i++) {
@@ -230,7 +220,7 @@ static enum rm_err visit_row(void *context, const struct wire_service *service)
     table_add(table, service->name);
     table_printf(table, "%u", (unsigned)service->port);
     table_add_list(table, service->identities.items, service->identities.count);
-    add_callers(table, service);
+    show_add_callers(table, &service->allow, service->is_guarded);
     table_printf(table, "%zu", service->endpoint_count);
     return RM_OK;
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "show.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -9,8 +10,7 @@
 enum cli_exit show_failure(enum rm_err result)
 {
     if (result == RM_ERR_MALFORMED) {
-        fputs("remora: the control plane's answer cannot be read: are both of one version?\n",
-              stderr);
+        fputs("remora: the answer cannot be read: are both ends of one version?\n", stderr);
     } else {
         fprintf(stderr, "remora: %s\n", rm_err_text(result));
     }
@@ -79,7 +79,9 @@ enum cli_exit show_list(const struct args *args, const struct list_view *view,
                         struct wire_bytes *request)
 {
     struct wire_bytes answer = {0};
-    enum cli_exit status = exchange(args, view->method, request, &answer);
+    enum cli_exit status = view->peer == EXCHANGE_SIDECAR
+                               ? exchange_sidecar(args, view->method, request, &answer)
+                               : exchange(args, view->method, request, &answer);
     if (status == CLI_OK) {
         status = args->is_json ? list_json(view, &answer) : list_table(view, &answer);
         wire_bytes_deinit(&answer);
@@ -95,6 +97,32 @@ enum cli_exit show_deleted(const struct args *args, const char *noun)
     }
     printf("%s %s deleted\n", noun, args->argument);
     return CLI_OK;
+}
+
+void show_add_callers(struct table *table, const struct wire_texts *allow, bool is_guarded)
+{
+    if (allow->count > 0) {
+        table_add_list(table, allow->items, allow->count);
+    } else {
+        table_add(table, is_guarded ? "nobody (guarded)" : "own trust domain");
+    }
+}
+
+void show_line(const char *name, const char *text)
+{
+    char *safe = printable_dup(text);
+    printf("%-19s %s\n", name, safe != NULL ? safe : "?");
+    rm_free(safe);
+}
+
+void show_linef(const char *name, const char *format, ...)
+{
+    char text[1024];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    show_line(name, text);
 }
 
 void show_time(int64_t seconds, char out[CLOCK_RFC3339_BYTES])
@@ -128,6 +156,12 @@ bool show_set_time(struct json *object, const char *key, const char *key_s, int6
     char text[CLOCK_RFC3339_BYTES];
     clock_format_rfc3339(seconds * 1000, 0, text);
     return json_set_string(object, key, text) && json_set_integer(object, key_s, seconds);
+}
+
+bool show_set_seconds_left(struct json *object, int64_t until_s)
+{
+    return until_s == 0 ? json_set_string(object, "seconds_left", NULL)
+                        : json_set_integer(object, "seconds_left", until_s - clock_wall_s());
 }
 
 bool show_set_texts(struct json *object, const char *key, const struct wire_texts *texts)

@@ -25,7 +25,8 @@ enum cli_exit show_table(struct table *table, const char *hint);
 
 // A list as a table or as {"<key>": [...]}.
 struct list_view {
-    const char *method;         // of the Admin service
+    enum exchange_peer peer;    // whom to ask
+    const char *method;         // of its service
     const char *key;            // in JSON
     const char *hint;           // when there is nothing to show
     const char *const *heading; // see table_init()
@@ -39,6 +40,11 @@ enum cli_exit show_list(const struct args *args, const struct list_view *view,
 // "<noun> <name> deleted".
 enum cli_exit show_deleted(const struct args *args, const char *noun);
 
+// Who may call a service, in words.
+void show_add_callers(struct table *table, const struct wire_texts *allow, bool is_guarded);
+// "name   text", made safe for a terminal.
+void show_line(const char *name, const char *text);
+void show_linef(const char *name, const char *format, ...) RM_PRINTF(2, 3);
 // "2026-01-31T12:00:00Z", or "-" for 0.
 void show_time(int64_t seconds, char out[CLOCK_RFC3339_BYTES]);
 // How long from now: "23h12m", or "-" for 0.
@@ -48,6 +54,8 @@ void show_hex(const uint8_t *bytes, size_t length, char out[HEX_BYTES(SHOW_MAX_H
 
 // false: memory ran out. Times are RFC 3339 under `key` and Unix seconds under `key_s`; null for 0.
 bool show_set_time(struct json *object, const char *key, const char *key_s, int64_t seconds);
+// "seconds_left"; null for 0.
+bool show_set_seconds_left(struct json *object, int64_t until_s);
 bool show_set_texts(struct json *object, const char *key, const struct wire_texts *texts);
 // "" becomes null.
 bool show_set_text(struct json *object, const char *key, const char *text);

@@ -51,25 +51,16 @@ static enum cli_exit status_json(const struct wire_status *answer)
     return show_json(object, is_whole);
 }
 
-static void print_safe(const char *name, const char *text)
-{
-    char *safe = printable_dup(text);
-    printf("%-19s %s\n", name, safe != NULL ? safe : "?");
-    rm_free(safe);
-}
-
 static void print_authority(const struct wire_authority *authority)
 {
     char key_id[HEX_BYTES(SHOW_MAX_HEX_BYTES)];
     char until[CLOCK_RFC3339_BYTES];
     char left[CLOCK_DURATION_BYTES];
-    char line[512];
     show_hex(authority->key_id, authority->key_id_length, key_id);
     show_time(authority->not_after_s, until);
     show_left(authority->not_after_s, left);
-    snprintf(line, sizeof line, "%s, key %.16s, until %s (%s)", authority->subject, key_id, until,
-             left);
-    print_safe(authority->kind, line);
+    show_linef(authority->kind, "%s, key %.16s, until %s (%s)", authority->subject, key_id, until,
+               left);
 }
 
 static void print_status(const struct wire_status *answer)
@@ -80,12 +71,12 @@ static void print_status(const struct wire_status *answer)
     show_time(answer->started_at_s, started);
     clock_format_duration(answer->now_ms / 1000 - answer->started_at_s, uptime);
     show_hex(answer->store_id, answer->store_id_length, store);
-    print_safe("version", answer->version);
-    print_safe("trust domain", answer->trust_domain);
-    print_safe("address", answer->address);
-    print_safe("mode", answer->mode);
+    show_line("version", answer->version);
+    show_line("trust domain", answer->trust_domain);
+    show_line("address", answer->address);
+    show_line("mode", answer->mode);
     if (answer->mode_warning[0] != '\0') {
-        print_safe("warning", answer->mode_warning);
+        show_line("warning", answer->mode_warning);
     }
     printf("%-19s %s (%s ago)\n", "started", started, uptime);
     printf("%-19s %s, version %llu\n", "store", store, (unsigned long long)answer->store_version);
@@ -98,7 +89,7 @@ static void print_status(const struct wire_status *answer)
     }
     printf("%-19s %zu\n", "alarms", answer->alarms.count);
     for (size_t i = 0; i < answer->alarms.count; i++) {
-        print_safe("", answer->alarms.items[i]);
+        show_line("", answer->alarms.items[i]);
     }
 }
 

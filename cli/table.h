@@ -10,7 +10,7 @@
 
 #include "base/error.h"
 
-#define TABLE_MAX_COLUMNS 10
+#define TABLE_MAX_COLUMNS 12
 
 struct table {
     size_t column_count;               // of each row

@@ -48,6 +48,15 @@ static enum rm_err check_local(const char *text, struct rm_error *error)
     return check_address(text, error);
 }
 
+static enum rm_err check_group(const char *text, struct rm_error *error)
+{
+    gid_t ignored = GROUP_NONE;
+    return group_find(text, &ignored) == RM_OK
+               ? RM_OK
+               : rm_error_set(error, RM_ERR_NOT_FOUND, "there is no group '%s' on this machine",
+                              text);
+}
+
 static enum rm_err check_host_port(const char *text, struct rm_error *error)
 {
     const char *colon = strrchr(text, ':');
@@ -299,7 +308,7 @@ static const struct config_field timeout_fields[] = {
 
 static const struct config_field local_fields[] = {
     {.key = "listen", .type = CONFIG_STRING, .offset = AT(local_listen), .check = check_local},
-    {.key = "group", .type = CONFIG_STRING, .offset = AT(local_group)},
+    {.key = "group", .type = CONFIG_STRING, .offset = AT(local_group), .check = check_group},
     {0},
 };
 

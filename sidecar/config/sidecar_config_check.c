@@ -231,11 +231,8 @@ static enum rm_err check_local(struct sidecar_config *config, struct rm_error *e
         RM_TRY(socket_address_parse(listen != NULL ? listen : SIDECAR_LOCAL_LISTEN,
                                     &config->local_address, error));
     }
-    if (config->local_group != NULL &&
-        group_find(config->local_group, &config->local_gid) != RM_OK) {
-        return rm_error_set(error, RM_ERR_CONFIG,
-                            "%s: local.group '%s': there is no such group on this machine",
-                            config->path, config->local_group);
+    if (config->local_group != NULL) {
+        RM_TRY(group_find(config->local_group, &config->local_gid));
     }
     return RM_OK;
 }

@@ -51,11 +51,25 @@ static void each_wrong_byte_is_one_replacement(void **state)
     }
 }
 
+static void broken_text_is_repaired_in_place(void **state)
+{
+    (void)state;
+    char good[] = "caf\xc3\xa9 \xef\xbf\xbd";
+    char broken[] = "\xff"
+                    "a\xc3"
+                    "b\xe2\x82";
+    utf8_repair(good);
+    assert_string_equal(good, "caf\xc3\xa9 \xef\xbf\xbd");
+    utf8_repair(broken);
+    assert_string_equal(broken, "?a?b??");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(characters_of_each_length_are_read),
         cmocka_unit_test(each_wrong_byte_is_one_replacement),
+        cmocka_unit_test(broken_text_is_repaired_in_place),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

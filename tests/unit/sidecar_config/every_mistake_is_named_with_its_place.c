@@ -175,6 +175,13 @@ static void addresses(void **state)
         "4:14", "listened on twice");
     assert_message(CONTROL "health: 'x:1'\n", "2:9", "health");
     assert_message(CONTROL "metrics: '1.2.3.4'\n", "2:10", "metrics");
+    assert_message(CONTROL "local: {listen: '127.0.0.1:1'}\n", "2:17", "unix:/path or off");
+    assert_message(CONTROL "local: {listen: 'unix:'}\n", "2:17", "needs a path");
+    assert_message(CONTROL "local: {group: no-such-group}\n", "2:16",
+                   "there is no group 'no-such-group'");
+    assert_message(CONTROL "local: {listen: 'unix:/run/x'}\n"
+                           "outbound: [{listen: 'unix:/run/x', service: a}]\n",
+                   "3:21", "listened on twice");
 }
 
 static void limits(void **state)

@@ -15,6 +15,11 @@ static void least_configuration_has_the_defaults(void **state)
     assert_string_equal(text, "0.0.0.0:15021");
     stream_address_text(&config->metrics_address, text);
     assert_string_equal(text, "0.0.0.0:15020");
+    assert_true(config->has_local);
+    assert_null(config->local_listen);
+    stream_address_text(&config->local_address, text);
+    assert_string_equal(text, "unix:/run/remora/sidecar.sock");
+    assert_true(config->local_gid == GROUP_NONE);
     assert_int_equal(config->workers, 0);
     assert_int_equal(config->drain_ms, 25000);
     assert_int_equal(config->connection_grace_ms, 300000);
@@ -57,6 +62,7 @@ static void everything_reaches_its_field(void **state)
         "     identity: 'spiffe://td/api', socket_mode: '0660'}\n"
         "health: '127.0.0.1:1'\n"
         "metrics: '127.0.0.1:2'\n"
+        "local: {listen: 'unix:/run/here', group: '4711'}\n"
         "zone: east-1\n"
         "workers: 3\n"
         "timeouts: {drain: 0s, connection_grace: 1m, idle: 30s, connect: 1s, first_view: 0s,\n"
@@ -80,6 +86,9 @@ static void everything_reaches_its_field(void **state)
     assert_int_equal(outbound[0].mode, 0600);
     assert_int_equal(outbound[1].mode, 0660);
     assert_string_equal(outbound[1].endpoint, "[::1]:15008");
+    assert_true(config->has_local);
+    assert_string_equal(config->local_listen, "unix:/run/here");
+    assert_int_equal(config->local_gid, 4711);
     assert_string_equal(config->zone, "east-1");
     assert_int_equal(config->workers, 3);
     assert_int_equal(config->drain_ms, 0);
