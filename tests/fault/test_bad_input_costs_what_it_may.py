@@ -283,6 +283,22 @@ def test_huge_handshake_message(mesh, authority):
     wait_until(cost.is_back, "the descriptors to come back")
 
 
+def test_tunnel_that_says_nothing(mesh, authority):
+    """Authenticated, and then silent: one descriptor and a small buffer, until the preface's deadline."""
+    pair, application = start(mesh, authority)
+    bystander, cost = Bystander(pair), Cost(pair.server)
+    before, leaf = application.count, authority.leaf(pair.client_id)
+    silent = [open_tls(pair.server.tunnel, leaf, sni(pair.server_id)) for _ in range(CROWD)]
+    assert cost.of(pair.server)["descriptors"] <= CROWD + 1
+    check_bytes(pair.server, cost, CROWD * (LIMITS["handshake_bytes"] + LIMITS["preface_bytes"]))
+    wait_ends(pair.server, "preface_timeout", CROWD)
+    assert application.count == before
+    bystander.check()
+    for tls in silent:
+        tls.close()
+    wait_until(cost.is_back, "the descriptors to come back")
+
+
 def test_application_that_never_answers(mesh, authority):
     """It costs two descriptors at each sidecar as long as its clients wait, or until timeouts.idle."""
     hang = threading.Event()
