@@ -18,7 +18,7 @@ enum {
 const struct option_spec args_global_options[] = {
     [GLOBAL_SOCKET] = {"socket", "PATH", false, false, "the control plane's admin socket"},
     [GLOBAL_SIDECAR_SOCKET] = {"sidecar-socket", "PATH", false, false,
-                               "the sidecar's local socket (connections, top, sidecar)"},
+                               "the sidecar's local socket (connections, top, sidecar, diagnose)"},
     [GLOBAL_JSON] = {"json", NULL, false, false, "print JSON, for scripts"},
     [GLOBAL_TIMEOUT] = {"timeout", "TIME", false, false, "longest wait for an answer (10s)"},
     [GLOBAL_HELP] = {"help", NULL, false, false, "explain the command"},
@@ -201,7 +201,7 @@ static enum rm_err check_whole(const struct args *args, struct rm_error *error)
                             args->group[0] == '\0' ? "a command is missing"
                                                    : "the command is not complete");
     }
-    if (command->argument != NULL && args->argument == NULL) {
+    if (command->argument != NULL && command->argument[0] != '[' && args->argument == NULL) {
         return rm_error_set(error, RM_ERR_CONFIG, "%s is missing", command->argument);
     }
     for (const struct option_spec *option = command->options;

@@ -32,11 +32,11 @@ struct option_spec {
 };
 
 struct command {
-    const char *words;                             // "service create"
-    const char *argument;                          // "NAME"; NULL: none
-    const struct option_spec *options;             // its own; NULL: none
-    const char *summary;                           // one line
-    const char *examples;                          // whole lines
+    const char *words;                 // "service create"
+    const char *argument;              // "NAME", "[NAME]" when it may be left out; NULL: none
+    const struct option_spec *options; // its own; NULL: none
+    const char *summary;               // one line
+    const char *examples;              // whole lines
     enum cli_exit (*run)(const struct args *args); // does it
 };
 

@@ -75,6 +75,14 @@ static const struct option_spec renew_options[] = {
     {0},
 };
 
+static const struct option_spec diagnose_options[] = {
+    {"service", "NAME", false, false, "a service, as a call from this workload would reach it"},
+    {"expect", "ID", false, false, "SPIFFE ID that the address must prove"},
+    {"sni", "NAME", false, false, "server name to send (that of the ID, or the host)"},
+    {"alpn", "PROTOCOL", false, false, "the one protocol to offer (remora/1, h2, http/1.1)"},
+    {0},
+};
+
 static const struct command commands[] = {
     {"status", NULL, NULL, "the control plane at a glance", "  remora status\n", status_show},
     {"service create", "NAME", create_service_options, "name a service and who may serve it",
@@ -131,6 +139,12 @@ static const struct command commands[] = {
      "  remora sidecar log-level debug --for 10m\n", sidecar_log_level},
     {"sidecar renew", NULL, renew_options, "get a new certificate now", "  remora sidecar renew\n",
      sidecar_renew},
+    {"diagnose", "[HOST:PORT]", diagnose_options,
+     "what is wrong with another end, seen from a sidecar, and what to do",
+     "  remora diagnose 10.0.0.7:15008 --expect spiffe://example.org/ns/shop/sa/web\n"
+     "  remora diagnose kubernetes.default:443 --json\n"
+     "  remora diagnose --service web\n",
+     diagnose_run},
     {"completion", "bash|zsh", NULL, "completion for a shell",
      "  source <(remora completion bash)\n"
      "  remora completion zsh >\"${fpath[1]}/_remora\"\n",

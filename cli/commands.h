@@ -27,6 +27,7 @@ enum cli_exit sidecar_view(const struct args *args);
 enum cli_exit sidecar_certificates(const struct args *args);
 enum cli_exit sidecar_log_level(const struct args *args);
 enum cli_exit sidecar_renew(const struct args *args);
+enum cli_exit diagnose_run(const struct args *args);
 enum cli_exit completion_print(const struct args *args);
 
 // The help of what `args` name: everything, a group, or one command.

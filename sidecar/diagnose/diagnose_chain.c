@@ -43,6 +43,17 @@ static void add_dates(struct diagnose_step *step, const struct certificate *cert
     step_add(step, "left", "%s", left);
 }
 
+// What a certificate is called in one line.
+static const char *title_of(const struct certificate *certificate)
+{
+    if (certificate->uri != NULL) {
+        return certificate->uri;
+    }
+    bool has_subject = certificate->subject[0] != '\0';
+    const char *other = certificate->dns_count > 0 ? certificate->dns[0] : "without a name";
+    return has_subject ? certificate->subject : other;
+}
+
 static void note_dates(struct diagnosis *diagnosis, const struct certificate *certificate,
                        size_t position, int64_t now_s, const char *left)
 {
@@ -50,8 +61,7 @@ static void note_dates(struct diagnosis *diagnosis, const struct certificate *ce
     int64_t left_s = certificate->not_after_s - now_s;
     if (left_s > 0 && left_s < life_s / NEAR_END_PART) {
         finding_add(diagnosis, FAULT_CERTIFICATE_ENDS_SOON, "certificate %zu (%.200s) ends in %s",
-                    position + 1,
-                    certificate->uri != NULL ? certificate->uri : certificate->subject, left);
+                    position + 1, title_of(certificate), left);
     }
 }
 
@@ -83,9 +93,9 @@ static void read_certificate(struct diagnosis *diagnosis, const struct der *der,
     step_add(&step, "signature", "%s", signature);
     step_add(&step, "ca", "%s", certificate.is_ca ? "true" : "false");
     add_names(&step, &certificate);
-    step_say(&step, "%zu: %.200s, %s, %s, %s%s", position + 1,
-             certificate.uri != NULL ? certificate.uri : certificate.subject, key, signature,
-             step.outcome == DIAGNOSE_FAILED ? "outside its dates; left: " : "ends in ", left);
+    step_say(&step, "%zu: %.200s, %s, %s, %s%s", position + 1, title_of(&certificate), key,
+             signature, step.outcome == DIAGNOSE_FAILED ? "outside its dates; left: " : "ends in ",
+             left);
     step_tell(diagnosis, &step);
     note_dates(diagnosis, &certificate, position, now_s, left);
     certificate_deinit(&certificate);
@@ -128,7 +138,7 @@ static void tell_chain(struct diagnosis *diagnosis, const struct tls_probe_repor
         step_say(&step, "a root of %s signed it, but %s", anchor,
                  why != NULL ? why : "it does not stand");
     } else {
-        step_say(&step, "no root that we trust: %s",
+        step_say(&step, "%s",
                  report->judgement.detail[0] != '\0' ? report->judgement.detail
                                                      : (why != NULL ? why : "it does not stand"));
     }

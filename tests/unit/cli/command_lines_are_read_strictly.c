@@ -28,8 +28,9 @@ static const struct command commands[] = {
     {"status", NULL, NULL, "", "", nothing},
     {"service create", "NAME", options, "", "", nothing},
     {"service list", NULL, NULL, "", "", nothing},
+    {"look", "[PLACE]", NULL, "", "", nothing},
 };
-static const struct command_table table = {commands, 3};
+static const struct command_table table = {commands, 4};
 
 #define MAX_WORDS 16
 struct line {
@@ -59,6 +60,19 @@ static enum rm_err read_line(const char *text, struct args *args, struct rm_erro
     struct line line = split(copy);
     rm_error_clear(error);
     return args_parse(&table, line.count, line.words, args, error);
+}
+
+static void argument_in_brackets_may_be_left_out(void **state)
+{
+    struct args args;
+    struct rm_error error;
+    (void)state;
+    assert_int_equal(read_line("look", &args, &error), RM_OK);
+    assert_null(args.argument);
+    args_deinit(&args);
+    assert_int_equal(read_line("look there", &args, &error), RM_OK);
+    assert_string_equal(args.argument, "there");
+    args_deinit(&args);
 }
 
 static void options_reach_their_places(void **state)
@@ -207,6 +221,7 @@ static void long_words_are_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(argument_in_brackets_may_be_left_out),
         cmocka_unit_test(options_reach_their_places),
         cmocka_unit_test(global_options_stand_anywhere),
         cmocka_unit_test(words_after_two_dashes_are_no_options),
