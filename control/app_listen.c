@@ -97,6 +97,21 @@ static void on_health_accept(void *context, struct stream *stream)
     http1_server_accept(app->health, stream);
 }
 
+static void on_health_tls(void *context, const struct stream_address *remote)
+{
+    static struct log_limit limit;
+    uint64_t suppressed = 0;
+    (void)context;
+    if (log_limit_pass(&limit, &suppressed)) {
+        char text[STREAM_ADDRESS_TEXT_BYTES];
+        stream_address_text(remote, text);
+        log_info(LOG_TLS, "handshake_failed", LOG_STR("remote", text),
+                 LOG_STR("error", fault_name(FAULT_TLS_ON_PLAIN_PORT)),
+                 LOG_STR("text", fault_sentence(FAULT_TLS_ON_PLAIN_PORT)),
+                 LOG_U64("suppressed", suppressed));
+    }
+}
+
 enum rm_err app_listen_health(struct app *app, struct rm_error *error)
 {
     const struct listener_options options = {.address = app->config->health_address,
@@ -105,6 +120,7 @@ enum rm_err app_listen_health(struct app *app, struct rm_error *error)
     if (app->health == NULL) {
         return rm_error_set(error, RM_ERR_NO_MEMORY, "out of memory");
     }
+    http1_server_on_tls(app->health, on_health_tls);
     return listener_open(app->loop, &options, on_health_accept, app, &app->health_listener, error);
 }
 

@@ -35,6 +35,10 @@ typedef void (*http1_handler_fn)(void *context, const struct http1_request *requ
 
 struct http1_server;
 struct http1_server *http1_server_new(struct loop *loop, http1_handler_fn handler, void *context);
+// A client spoke TLS to the server, which speaks none; it is refused as any other nonsense.
+typedef void (*http1_tls_fn)(void *context, const struct stream_address *remote);
+// Tells `on_tls` of such clients, with the handler's context.
+void http1_server_on_tls(struct http1_server *server, http1_tls_fn on_tls);
 // Takes the stream.
 void http1_server_accept(struct http1_server *server, struct stream *stream);
 // Closes all connections; `done` (may be NULL) when the last is gone; then frees itself.

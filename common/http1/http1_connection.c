@@ -143,6 +143,18 @@ static void drop_blank_lines(struct buffer *in)
     }
 }
 
+// A client that speaks TLS begins with a handshake record: RFC 8446 5.1.
+static void note_tls(const struct http1_connection *connection)
+{
+    static const uint8_t handshake_record[] = {22, 3};
+    const struct http1_server *server = connection->server;
+    if (server->on_tls != NULL && buffer_length(&connection->in) >= sizeof(handshake_record) &&
+        memcmp(buffer_data(&connection->in), handshake_record, sizeof(handshake_record)) == 0) {
+        const struct stream_address remote = stream_remote(connection->stream);
+        server->on_tls(server->context, &remote);
+    }
+}
+
 // Looks at what was read. True: something was answered.
 static bool look_for_request(struct http1_connection *connection)
 {
@@ -154,6 +166,7 @@ static bool look_for_request(struct http1_connection *connection)
         return false;
     }
     if (result != RM_OK) {
+        note_tls(connection);
         refuse(connection, result == RM_ERR_WOULD_BLOCK ? 431 : 400);
         return true;
     }

@@ -46,7 +46,8 @@ struct http1_connection {
 struct http1_server {
     struct loop *loop;           // borrowed
     http1_handler_fn handler;    // answers
-    void *context;               // for handler
+    http1_tls_fn on_tls;         // told of clients that speak TLS; NULL: nobody is
+    void *context;               // for handler and on_tls
     struct list connections;     // struct http1_connection
     size_t connection_count;     // in it
     bool is_closing;             // no new connections

@@ -46,6 +46,11 @@ static bool make_room(struct http1_server *server)
     return false;
 }
 
+void http1_server_on_tls(struct http1_server *server, http1_tls_fn on_tls)
+{
+    server->on_tls = on_tls;
+}
+
 void http1_server_accept(struct http1_server *server, struct stream *stream)
 {
     if (server->is_closing || !make_room(server)) {

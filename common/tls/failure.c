@@ -139,14 +139,22 @@ static bool alert_is_about_group(const struct tls_session *session, uint8_t aler
            session->handshake->sent_length <= TLS_RETRY_REQUEST_MAX_BYTES;
 }
 
+// What the peer's hello offered or chose, instead of what we support.
+static void failure_set_found(struct tls_session *session, enum fault fault, enum tls_found found)
+{
+    char detail[sizeof(((struct tls_failure *)0)->detail)] = "";
+    tls_explain_found(session, found, detail, sizeof(detail));
+    tls_failure_set(session, fault, "%s", detail);
+}
+
 static void failure_set_refused(struct tls_session *session, uint8_t alert)
 {
     char meaning[sizeof(((struct tls_failure *)0)->detail)];
     tls_explain_alert(session, alert, meaning, sizeof(meaning));
     if (alert == ALERT_PROTOCOL_VERSION) {
-        tls_failure_set(session, FAULT_WRONG_VERSION, "%s", meaning);
+        tls_failure_set(session, FAULT_WRONG_VERSION, "wanted TLSv1.3, found %s", meaning);
     } else if (alert_is_about_group(session, alert)) {
-        tls_failure_set(session, FAULT_NO_COMMON_GROUP, "it refused to retry with a group of ours");
+        failure_set_found(session, FAULT_NO_COMMON_GROUP, TLS_FOUND_GROUPS);
     } else {
         tls_failure_set(session, FAULT_REFUSED_BY_PEER, "%s", meaning);
     }
@@ -161,10 +169,24 @@ void tls_failure_set_cancelled(struct tls_session *session)
     }
 }
 
+static void failure_set_alpn(struct tls_session *session)
+{
+    bool is_known = session->is_server && session->context->alpn_count > 0;
+    tls_failure_set(session, FAULT_ALPN_MISMATCH, "wanted %s, found %s",
+                    is_known ? session->context->alpn[0] : "one of those we offered",
+                    is_known ? session->handshake->alpn_offered : "another");
+}
+
+static void failure_set_unknown(struct tls_session *session, enum fault fault, int error)
+{
+    const char *reason = wolfSSL_ERR_reason_error_string((unsigned long)error);
+    tls_failure_set(session, fault, "wolfSSL error %d: %s", error,
+                    reason == NULL ? "unknown" : reason);
+}
+
 static void failure_set_library(struct tls_session *session, int error)
 {
     enum fault fault = fault_of_library(error);
-    const char *reason = wolfSSL_ERR_reason_error_string((unsigned long)error);
     if (fault == FAULT_CLOSED) {
         tls_failure_set(session, fault, "%s",
                         session->lower_status == RM_ERR_EOF ? "in order, but too early"
@@ -172,13 +194,18 @@ static void failure_set_library(struct tls_session *session, int error)
     } else if (fault == FAULT_NO_CERTIFICATE) {
         tls_failure_set(session, fault, TLS_DETAIL_NO_CERTIFICATE);
     } else if (fault == FAULT_ALPN_MISMATCH && session->handshake != NULL) {
-        bool is_known = session->is_server && session->context->alpn_count > 0;
-        tls_failure_set(session, fault, "wanted %s, found %s",
-                        is_known ? session->context->alpn[0] : "one of those we offered",
-                        is_known ? session->handshake->alpn_offered : "another");
+        failure_set_alpn(session);
+    } else if (fault == FAULT_WRONG_VERSION) {
+        failure_set_found(session, fault, TLS_FOUND_VERSIONS);
+    } else if (fault == FAULT_NO_COMMON_SUITE) {
+        failure_set_found(session, fault, TLS_FOUND_SUITES);
+    } else if (fault == FAULT_NO_COMMON_GROUP) {
+        failure_set_found(session, fault, TLS_FOUND_GROUPS);
+    } else if (error == MAX_CHAIN_ERROR) {
+        tls_failure_set(session, fault, "wanted at most %d certificates, found more",
+                        CHAIN_MAX_CERTIFICATES);
     } else {
-        tls_failure_set(session, fault, "wolfSSL error %d: %s", error,
-                        reason == NULL ? "unknown" : reason);
+        failure_set_unknown(session, fault, error);
     }
 }
 
@@ -190,8 +217,8 @@ enum rm_err tls_failure_from_library(struct tls_session *session, int library_er
     }
     failure_note_alerts(session, failure);
     if (session->handshake != NULL && !first_is_tls(session->handshake)) {
-        tls_failure_set(session, FAULT_NOT_TLS, "its first bytes %s",
-                        first_is_http(session->handshake) ? "are plain HTTP" : "are no TLS record");
+        tls_failure_set(session, FAULT_NOT_TLS, "wanted a TLS record, found %s",
+                        first_is_http(session->handshake) ? "plain HTTP" : "what is no TLS record");
     } else if (library_error == FATAL_ERROR && failure->alert_received != 0) {
         failure_set_refused(session, failure->alert_received);
     } else {

@@ -8,6 +8,7 @@
 #include <strings.h>
 #include <time.h>
 
+#include "tls/cut_internal.h"
 #include "tls/probe_internal.h"
 
 #define RECORD_CHANGE_CIPHER_SPEC 20
@@ -21,46 +22,6 @@
 static const uint8_t retry_random[HELLO_RANDOM_BYTES] = {
     0xcf, 0x21, 0xad, 0x74, 0xe5, 0x9a, 0x61, 0x11, 0xbe, 0x1d, 0x8c, 0x02, 0x1e, 0x65, 0xb8, 0x91,
     0xc2, 0xa2, 0x11, 0x16, 0x7a, 0xbb, 0x8c, 0x5e, 0x07, 0x9e, 0x09, 0xe2, 0xc8, 0xa8, 0x33, 0x9c};
-
-// --- A reader that never passes its end
-// ----------------------------------------------------------
-
-struct cut {
-    const uint8_t *bytes; // borrowed
-    size_t length;        // that is left
-};
-
-static bool cut_number(struct cut *from, size_t width, size_t *out)
-{
-    if (from->length < width) {
-        return false;
-    }
-    *out = 0;
-    for (size_t i = 0; i < width; i++) {
-        *out = *out << 8 | from->bytes[i];
-    }
-    from->bytes += width;
-    from->length -= width;
-    return true;
-}
-
-static bool cut_part(struct cut *from, size_t length, struct cut *out)
-{
-    if (from->length < length) {
-        return false;
-    }
-    *out = (struct cut){from->bytes, length};
-    from->bytes += length;
-    from->length -= length;
-    return true;
-}
-
-// A part behind its length.
-static bool cut_block(struct cut *from, size_t width, struct cut *out)
-{
-    size_t length = 0;
-    return cut_number(from, width, &length) && cut_part(from, length, out);
-}
 
 // --- ServerHello
 // ---------------------------------------------------------------------------------

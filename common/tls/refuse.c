@@ -115,8 +115,10 @@ static bool refuse_by_library(struct tls_session *session,
 {
     enum verdict_reason reason = examination->answer.reason;
     if (error == ASN_PATHLEN_INV_E || error == ASN_PATHLEN_SIZE_E || error == MAX_CHAIN_ERROR) {
-        tls_failure_set(session, FAULT_CHAIN_TOO_LONG, "%zu certificates; a CA allows fewer",
-                        examination->count);
+        tls_failure_set(
+            session, FAULT_CHAIN_TOO_LONG,
+            "wanted as many as each CA's path length and we allow (%d), found %zu certificates",
+            CHAIN_MAX_CERTIFICATES, examination->count);
         return true;
     }
     if (error_is_chain(error) && reason != VERDICT_REASON_UNKNOWN_TRUST_DOMAIN) {

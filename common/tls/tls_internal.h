@@ -19,6 +19,7 @@
 //   refuse.c     why certificates were refused
 //   failure.c    foreign codes become faults
 //   explain.c    sentences about chains, dates and alerts
+//   found.c      what the peer's hello offered or chose
 //   text.c       the sentence for people
 //   alert.c      names of alerts
 //   probe*.c     a look at servers that are not trusted: no stream, no traffic
@@ -63,7 +64,9 @@
 #define TLS_BURST_SILENCE_MS 1000
 // A HelloRetryRequest is smaller, a server's whole first flight always larger.
 #define TLS_RETRY_REQUEST_MAX_BYTES 256
-#define TLS_FIRST_BYTES 8 // of the peer's first flight, kept to tell what it is if it is not TLS
+// Of the peer's first flight, kept to tell what it is and what it offers should the handshake fail.
+// Versions, suites and groups come early in every hello; key shares and tickets may be cut off.
+#define TLS_FIRST_BYTES 1024
 
 // --- Context -------------------------------------------------------------------------------------
 
@@ -370,6 +373,10 @@ void tls_explain_alert(const struct tls_session *session, uint8_t alert, char *o
 // Dates, our clock, the difference.
 void tls_explain_dates(const struct tls_session *session, const struct tls_examination *examination,
                        char *out, size_t out_bytes);
+// found.c: "wanted ..., found ..." out of the peer's first message.
+enum tls_found { TLS_FOUND_VERSIONS, TLS_FOUND_SUITES, TLS_FOUND_GROUPS };
+void tls_explain_found(const struct tls_session *session, enum tls_found found, char *out,
+                       size_t out_bytes);
 // Which of the untrusted-chain faults this chain shows; writes what was found.
 enum fault tls_explain_chain(const struct tls_examination *examination, char *out,
                              size_t out_bytes);

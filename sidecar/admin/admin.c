@@ -4,14 +4,18 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/log.h"
 #include "door/door.h"
+#include "faults/faults.h"
 #include "http1/http1.h"
+#include "metrics_catalogue.h"
 
 struct admin {
     struct loop *loop;
     struct metrics *metrics;
-    struct http1_server *health;   // serves the health port
-    struct http1_server *exporter; // serves the metrics port
+    struct metric_set *own_metrics; // of metrics; what is counted here
+    struct http1_server *health;    // serves the health port
+    struct http1_server *exporter;  // serves the metrics port
     struct door health_door;
     struct door metrics_door;
     admin_ready_fn is_ready;
@@ -57,6 +61,22 @@ static void metrics_on_request(void *context, const struct http1_request *reques
     }
     answer->status = metrics_write(admin->metrics, &answer->body) == RM_OK ? 200 : 500;
     answer->content_type = METRICS_CONTENT_TYPE;
+}
+
+static void admin_on_tls(void *context, const struct stream_address *remote)
+{
+    static struct log_limit limit;
+    uint64_t suppressed = 0;
+    const struct admin *admin = context;
+    const char *labels[] = {"server", fault_name(FAULT_TLS_ON_PLAIN_PORT)};
+    metric_add(admin->own_metrics, SIDECAR_METRIC_HANDSHAKES_TOTAL, labels, 1);
+    if (log_limit_pass(&limit, &suppressed)) {
+        char text[STREAM_ADDRESS_TEXT_BYTES];
+        stream_address_text(remote, text);
+        log_warn(LOG_ADMIN, "handshake_failed", LOG_STR("error", labels[1]),
+                 LOG_STR("remote", text), LOG_STR("text", fault_sentence(FAULT_TLS_ON_PLAIN_PORT)),
+                 LOG_U64("suppressed", suppressed));
+    }
 }
 
 static void health_on_accept(void *context, struct stream *stream)
@@ -122,15 +142,18 @@ enum rm_err admin_open(struct loop *loop, const struct sidecar_config *config,
     admin->metrics = metrics;
     admin->is_ready = is_ready;
     admin->context = context;
+    admin->own_metrics = metrics_set_new(metrics);
     admin->health = http1_server_new(loop, health_on_request, admin);
     admin->exporter = http1_server_new(loop, metrics_on_request, admin);
-    enum rm_err result = admin->health != NULL && admin->exporter != NULL
-                             ? admin_prepare(admin, config, error)
-                             : rm_error_set(error, RM_ERR_NO_MEMORY, "out of memory");
+    bool is_whole = admin->own_metrics != NULL && admin->health != NULL && admin->exporter != NULL;
+    enum rm_err result = is_whole ? admin_prepare(admin, config, error)
+                                  : rm_error_set(error, RM_ERR_NO_MEMORY, "out of memory");
     if (result != RM_OK) {
         admin_close(admin);
         return result;
     }
+    http1_server_on_tls(admin->health, admin_on_tls);
+    http1_server_on_tls(admin->exporter, admin_on_tls);
     admin_commit(admin);
     *out = admin;
     return RM_OK;

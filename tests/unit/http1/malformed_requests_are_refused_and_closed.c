@@ -94,11 +94,42 @@ static void nul_byte(void **state)
     world_free(world);
 }
 
+static void count_tls(void *context, const struct stream_address *remote)
+{
+    struct world *world = context;
+    (void)remote;
+    world->count++;
+}
+
+static bool say_client_hello(void *context)
+{
+    static const char hello[] = "\x16\x03\x01\x00\x05\x01\x00\x00\x01\x03";
+    client_write(context, hello, sizeof(hello) - 1);
+    return true;
+}
+
+static void tls_is_told_of_and_refused(void **state)
+{
+    (void)state;
+    struct world *world = world_new(65536);
+    http1_server_on_tls(world->server, count_tls);
+    world_run(world, (const scenario_step_fn[]){say_client_hello, step_ended, NULL});
+    assert_int_equal(world->count, 1);
+    assert_int_equal(count_of(world, "HTTP/1.1 400 "), 1);
+    world_free(world);
+    world = world_new(65536);
+    http1_server_on_tls(world->server, count_tls);
+    world_run(world, (const scenario_step_fn[]){ask_with_nul, step_ended, NULL});
+    assert_int_equal(world->count, 0);
+    world_free(world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_row),
         cmocka_unit_test(nul_byte),
+        cmocka_unit_test(tls_is_told_of_and_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

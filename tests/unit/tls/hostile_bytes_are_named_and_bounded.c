@@ -74,9 +74,9 @@ static void other_protocols_are_named(void **state)
 {
     static const char ssh[] = "SSH-2.0-OpenSSH_9.2\r\n";
     static const uint8_t zeros[64];
-    assert_named(*state, true, ssh, sizeof(ssh) - 1, "not_tls", "no TLS record");
-    assert_named(*state, false, ssh, sizeof(ssh) - 1, "not_tls", "no TLS record");
-    assert_named(*state, true, zeros, sizeof(zeros), "not_tls", "no TLS record");
+    assert_named(*state, true, ssh, sizeof(ssh) - 1, "not_tls", "is no TLS record");
+    assert_named(*state, false, ssh, sizeof(ssh) - 1, "not_tls", "is no TLS record");
+    assert_named(*state, true, zeros, sizeof(zeros), "not_tls", "is no TLS record");
 }
 
 static void end_before_anything_is_named(void **state)
