@@ -117,8 +117,8 @@ static void alert_about_certificate(const struct tls_session *session, uint8_t a
     default:
         tls_explain_add(
             out, out_bytes,
-            "it does not accept our certificate (%.80s): wrong identity, use or trust domain, "
-            "or revoked; its log has the name",
+            "it does not accept our certificate (%.80s): untrusted, wrong identity, use or trust "
+            "domain, or revoked; its log has the name",
             id);
         break;
     }

@@ -171,10 +171,11 @@ void tls_failure_set_cancelled(struct tls_session *session)
 
 static void failure_set_alpn(struct tls_session *session)
 {
+    const char *offered = session->handshake->alpn_offered;
     bool is_known = session->is_server && session->context->alpn_count > 0;
     tls_failure_set(session, FAULT_ALPN_MISMATCH, "wanted %s, found %s",
-                    is_known ? session->context->alpn[0] : "one of those we offered",
-                    is_known ? session->handshake->alpn_offered : "another");
+                    is_known ? session->context->alpn[0] : offered,
+                    session->is_server ? offered : "another, which the library does not tell");
 }
 
 static void failure_set_unknown(struct tls_session *session, enum fault fault, int error)
@@ -209,6 +210,15 @@ static void failure_set_library(struct tls_session *session, int error)
     }
 }
 
+// OpenSSL's clients refuse a TLS 1.3 server's certificate with an alert in clear. wolfSSL takes
+// none where records are encrypted already, but keeps its number. Anybody on the way could have
+// sent it; the handshake fails in any case, and only its name hangs on this.
+static bool error_is_alert(const struct tls_session *session, int library_error)
+{
+    return library_error == FATAL_ERROR ||
+           (library_error == PARSE_ERROR && session->handshake != NULL);
+}
+
 enum rm_err tls_failure_from_library(struct tls_session *session, int library_error)
 {
     struct tls_failure *failure = tls_failure_of(session);
@@ -219,7 +229,7 @@ enum rm_err tls_failure_from_library(struct tls_session *session, int library_er
     if (session->handshake != NULL && !first_is_tls(session->handshake)) {
         tls_failure_set(session, FAULT_NOT_TLS, "wanted a TLS record, found %s",
                         first_is_http(session->handshake) ? "plain HTTP" : "what is no TLS record");
-    } else if (library_error == FATAL_ERROR && failure->alert_received != 0) {
+    } else if (failure->alert_received != 0 && error_is_alert(session, library_error)) {
         failure_set_refused(session, failure->alert_received);
     } else {
         failure_set_library(session, library_error);

@@ -50,6 +50,10 @@ static enum rm_err hello_use_alpn(struct tls_session *session,
     if (count == 0) {
         return context->is_alpn_required ? RM_ERR_CONFIG : RM_OK;
     }
+    if (!session->is_server) {
+        tls_explain_text(list.text, list.length, session->handshake->alpn_offered,
+                         sizeof(session->handshake->alpn_offered));
+    }
     int used = wolfSSL_UseALPN(session->ssl, list.text, (unsigned int)list.length,
                                WOLFSSL_ALPN_FAILED_ON_MISMATCH);
     return used == WOLFSSL_SUCCESS ? RM_OK : RM_ERR_NO_MEMORY;

@@ -64,6 +64,8 @@ def test_two_sources_share_the_room(mesh, authority):
     loud = mesh.add(Crowd(pair.server.tunnel, 1000, source="127.0.0.3"))
     wait_until(lambda: pair.server.metric("remora_tls_handshakes_limited_total", action="put_out") >=
                1000 - PER_SOURCE, "the loud one to be limited", process=pair.server.process)
+    assert pair.server.metric("remora_connections_total", direction="inbound",
+                              result="handshake_put_out") >= 1000 - PER_SOURCE
     assert len(quiet.alive()) == 50
     assert len(loud.alive()) <= PER_SOURCE
     pair.echo()

@@ -85,15 +85,25 @@ class Leaf:
 
 
 class Authority:
-    """One trust domain's root and intermediate."""
+    """One trust domain's root and intermediates, of which the last one issues.
 
-    def __init__(self, trust_domain="example.org", key="p256", root_not_after=None):
+    `path_length` is the root's; with fewer than `depth` it forbids what this authority does."""
+
+    def __init__(self, trust_domain="example.org", key="p256", root_not_after=None, depth=1, path_length=None):
         self.trust_domain = trust_domain
         self.root_key, self.intermediate_key = new_key(key), new_key(key)
         end = root_not_after or utc_now() + 24 * HOUR
-        self.root = self._authority(f"{trust_domain} root", self.root_key, None, self.root_key, 1, end)
-        self.intermediate = self._authority(f"{trust_domain} issuer", self.intermediate_key, self.root,
-                                            self.root_key, 0, end)
+        self.root = self._authority(f"{trust_domain} root", self.root_key, None, self.root_key,
+                                    depth if path_length is None else path_length, end)
+        self.intermediates = []  # the issuing one first
+        issuer, issuer_key = self.root, self.root_key
+        for left in range(depth - 1, -1, -1):
+            one_key = self.intermediate_key if left == 0 else new_key(key)
+            one = self._authority(f"{trust_domain} issuer" + (f" {left}" if left else ""), one_key, issuer,
+                                  issuer_key, left, end)
+            self.intermediates.insert(0, one)
+            issuer, issuer_key = one, one_key
+        self.intermediate = issuer
 
     def _authority(self, subject, key, issuer, issuer_key, path_length, not_after):
         builder = (x509.CertificateBuilder()
@@ -147,4 +157,33 @@ class Authority:
         if names:
             builder = builder.add_extension(x509.SubjectAlternativeName(names), True)
         certificate = builder.sign(self.intermediate_key, hashes.SHA256())
-        return Leaf([certificate] + ([self.intermediate] if with_intermediate else []), leaf_key)
+        return Leaf([certificate] + (self.intermediates if with_intermediate else []), leaf_key)
+
+    def self_signed(self, spiffe_id):
+        """A leaf that nobody but itself vouches for."""
+        key = new_key("p256")
+        builder = (x509.CertificateBuilder()
+                   .subject_name(name("home-made"))
+                   .issuer_name(name("home-made"))
+                   .public_key(key.public_key())
+                   .serial_number(x509.random_serial_number())
+                   .not_valid_before(utc_now() - MINUTE)
+                   .not_valid_after(utc_now() + HOUR)
+                   .add_extension(x509.BasicConstraints(False, None), True)
+                   .add_extension(key_usage("digital_signature"), True)
+                   .add_extension(x509.SubjectAlternativeName(
+                       [x509.UniformResourceIdentifier(spiffe_id)]), False))
+        return Leaf([builder.sign(key, hashes.SHA256())], key)
+
+    def crl_pem(self, *leaves):
+        """What the issuing authority revoked."""
+        builder = (x509.CertificateRevocationListBuilder()
+                   .issuer_name(self.intermediate.subject)
+                   .last_update(utc_now() - HOUR)
+                   .next_update(utc_now() + HOUR))
+        for leaf in leaves:
+            builder = builder.add_revoked_certificate(
+                x509.RevokedCertificateBuilder()
+                .serial_number(leaf.chain[0].serial_number)
+                .revocation_date(utc_now() - MINUTE).build())
+        return builder.sign(self.intermediate_key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)

@@ -186,26 +186,47 @@ static void empty_expectation_expects_nobody(void **state)
     pair_deinit(&pair);
 }
 
-static void revoked_lineage(void **state)
+// Each end judges by the withdrawal of the other's lineage.
+static void assert_withdrawn(const struct world *world, enum trust_withdrawal_kind kind,
+                             const char *name)
 {
-    const struct world *world = *state;
     struct trust_builder *builder = trust_builder_new();
     assert_int_equal(trust_builder_add_root(builder, "td.test", world->authority.root,
                                             world->authority.root_length, world->authority.root_id),
                      RM_OK);
-    assert_int_equal(trust_builder_withdraw(builder, TRUST_REVOKED_LINEAGE,
-                                            world->client_identity->serial, LINEAGE_BYTES, 0),
-                     RM_OK);
+    assert_int_equal(
+        trust_builder_withdraw(builder, kind, world->client_identity->serial, LINEAGE_BYTES, 0),
+        RM_OK);
+    assert_int_equal(
+        trust_builder_withdraw(builder, kind, world->server_identity->serial, LINEAGE_BYTES, 0),
+        RM_OK);
     struct trust_snapshot *trust = trust_builder_finish(builder);
     struct tls_context *server = pki_context(world->server_identity, trust);
+    struct tls_context *client = pki_context(world->client_identity, trust);
     struct pair pair;
     pair_init(&pair, world->client, server);
-    assert_judged(&pair.server,
-                  &(struct judgement){"certificate_revoked", RM_ERR_REVOKED, 42, WORLD_CLIENT_ID});
+    assert_judged(&pair.server, &(struct judgement){name, RM_ERR_REVOKED, 42,
+                                                    "found " WORLD_CLIENT_ID ", serial "});
     assert_refused(&pair, &pair.client, 42);
     pair_deinit(&pair);
+    pair_init(&pair, client, world->server);
+    assert_judged(&pair.client, &(struct judgement){name, RM_ERR_REVOKED, 42,
+                                                    "found " WORLD_SERVER_ID ", serial "});
+    assert_refused(&pair, &pair.server, 42);
+    pair_deinit(&pair);
     tls_context_unref(server);
+    tls_context_unref(client);
     trust_unref(trust);
+}
+
+static void revoked_lineage(void **state)
+{
+    assert_withdrawn(*state, TRUST_REVOKED_LINEAGE, "certificate_revoked");
+}
+
+static void lapsed_lineage(void **state)
+{
+    assert_withdrawn(*state, TRUST_LAPSED_LINEAGE, "lineage_lapsed");
 }
 
 // Our own examination ignores certificates that take no part; wolfSSL does not like an expired one
@@ -284,6 +305,7 @@ int main(void)
         cmocka_unit_test(server_with_another_identity),
         cmocka_unit_test(empty_expectation_expects_nobody),
         cmocka_unit_test(revoked_lineage),
+        cmocka_unit_test(lapsed_lineage),
         cmocka_unit_test(refusal_survives_an_immediate_abort),
         cmocka_unit_test(refusal_by_the_library_alone_stands),
     };
