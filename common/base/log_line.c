@@ -71,6 +71,17 @@ static size_t log_escape(const char **text, char out[LOG_ESCAPE_BYTES + 1])
     return length;
 }
 
+// Bytes at the start of `text`, at most `most`, that stand between quotes as they are.
+static size_t log_plain_length(const char *text, size_t most)
+{
+    size_t length = 0;
+    while (length < most && text[length] >= 0x20 && text[length] < 0x7f && text[length] != '"' &&
+           text[length] != '\\') {
+        length++;
+    }
+    return length;
+}
+
 static bool log_line_put_quoted(struct log_line *line, const char *text)
 {
     if (!log_line_put_text(line, "\"")) {
@@ -78,6 +89,15 @@ static bool log_line_put_quoted(struct log_line *line, const char *text)
     }
     size_t written = 0;
     while (*text != '\0') {
+        size_t plain = log_plain_length(text, LOG_VALUE_BYTES - written);
+        if (!log_line_put(line, text, plain)) {
+            return false;
+        }
+        text += plain;
+        written += plain;
+        if (*text == '\0') {
+            break;
+        }
         char escaped[LOG_ESCAPE_BYTES + 1];
         size_t length = log_escape(&text, escaped);
         if (written + length > LOG_VALUE_BYTES) {

@@ -297,6 +297,9 @@ enum rm_err tls_bytes_read(struct tls_session *session, uint8_t *bytes, size_t c
             break;
         }
         total += (size_t)count;
+        if (session->is_refilled && !tls_bytes_has_input(session)) {
+            break; // wolfSSL would take a record apart again to find that none has come
+        }
     }
     session->is_reading = false;
     if (session->has_new_ticket) {
