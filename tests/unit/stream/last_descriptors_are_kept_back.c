@@ -8,6 +8,7 @@
 
 #include <dirent.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 
@@ -72,6 +73,7 @@ static pid_t crowd_start(const struct stream_address *at)
 {
     pid_t child = fork();
     if (child == 0) {
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL); // also when the test fails before it ends us
         for (int i = 0; i < CROWD; i++) {
             (void)client_connect(at);
         }
