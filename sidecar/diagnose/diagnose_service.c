@@ -106,6 +106,15 @@ static void take_endpoints(struct diagnosis *diagnosis, const struct mesh_servic
     }
 }
 
+static bool has_ready_place(const struct service_run *run)
+{
+    bool has = run->place_total > run->place_count; // of the rest nothing is known
+    for (size_t i = 0; i < run->place_count; i++) {
+        has = has || (run->places[i].is_ready && run->places[i].is_owned);
+    }
+    return has;
+}
+
 static void tell_service(struct diagnosis *diagnosis, const struct mesh_service *service)
 {
     struct service_run *run = diagnosis->service;
@@ -130,6 +139,9 @@ static void tell_service(struct diagnosis *diagnosis, const struct mesh_service 
     step_tell(diagnosis, &step);
     if (run->place_total == 0) {
         finding_add(diagnosis, FAULT_NO_ENDPOINT, "%s", run->name);
+    } else if (!has_ready_place(run)) {
+        finding_add(diagnosis, FAULT_NO_ENDPOINT, "%s: none of %zu is ready and owned", run->name,
+                    run->place_total);
     }
 }
 

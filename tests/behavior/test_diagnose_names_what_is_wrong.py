@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import socket
+import ssl
 import subprocess
 
 import pytest
@@ -291,6 +292,29 @@ def test_chains_that_do_not_stand(mesh, client, authority):
                     name="soon")
     seen = diagnose(client, soon.address)
     assert seen.names("error") == set() and seen.names("warning") == {"certificate_ends_soon"}
+
+
+def test_clock_of_an_http_server(mesh, client, authority):
+    certificate, key = authority.leaf(authority.identity("web")).write(mesh.folder, "clock")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    context.set_alpn_protocols(["http/1.1"])
+    asked = []
+
+    def answer(connection):
+        with context.wrap_socket(connection, server_side=True) as stream:
+            if words := stream.recv(4096):
+                asked.append(words)
+                date = (utc_now() - HOUR).strftime("%a, %d %b %Y %H:%M:%S GMT")
+                stream.sendall(f"HTTP/1.1 200 OK\r\nDate: {date}\r\n\r\n".encode())
+    server = mesh.add(EchoServer(answer))
+    seen = diagnose(client, server.address)
+    assert -3605 <= int(seen.fact("clock", "server_offset_s")) <= -3598
+    found = seen.finding("clock_differs")
+    assert found["severity"] == "warning" and found["detail"].endswith("1h0m behind ours"), found
+    # All that a probe ever says to a server.
+    assert asked == [b"HEAD / HTTP/1.1\r\nHost: localhost\r\nUser-Agent: remora-diagnose\r\n"
+                     b"Connection: close\r\n\r\n"]
 
 
 @pytest.mark.skipif(shutil.which("gnutls-serv") is None, reason="no gnutls-serv")

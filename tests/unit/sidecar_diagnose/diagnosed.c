@@ -56,11 +56,14 @@ enum rm_err diagnosed_start(struct diagnosed *diagnosed, const struct diagnose_r
     diagnosed->step_count = 0;
     diagnosed->finding_count = 0;
     diagnosed->is_done = false;
-    return diagnose_start(diagnosed->diagnose, diagnosed->world->client.worker.snapshot, request,
-                          &handler, diagnosed, &diagnosed->diagnosis, error);
+    struct snapshot *snapshot = diagnosed->snapshot != NULL
+                                    ? diagnosed->snapshot
+                                    : diagnosed->world->client.worker.snapshot;
+    return diagnose_start(diagnosed->diagnose, snapshot, request, &handler, diagnosed,
+                          &diagnosed->diagnosis, error);
 }
 
-static bool diagnosed_is_done(void *context)
+bool diagnosed_is_done(void *context)
 {
     return ((struct diagnosed *)context)->is_done;
 }

@@ -14,6 +14,7 @@ struct diagnosed {
     struct tunnel_world *world;  // borrowed
     struct resolver *resolver;   // owned
     struct diagnose *diagnose;   // owned
+    struct snapshot *snapshot;   // to ask with; borrowed; NULL: the client's in force
     struct diagnosis *diagnosis; // under way; NULL: none
     struct diagnose_step steps[DIAGNOSED_MAX];
     size_t step_count;
@@ -27,6 +28,7 @@ void diagnosed_deinit(struct diagnosed *diagnosed);
 // Starts with what is known before; the world's client asks.
 enum rm_err diagnosed_start(struct diagnosed *diagnosed, const struct diagnose_request *request,
                             struct rm_error *error);
+bool diagnosed_is_done(void *diagnosed); // for world_until()
 void diagnosed_run(struct diagnosed *diagnosed, const struct diagnose_request *request);
 
 // The first step of this name; fails when there is none.
