@@ -332,9 +332,9 @@ def test_gnutls(mesh, client, authority):
 
 def test_ports_without_tls(mesh, client):
     seen = diagnose(client, f"127.0.0.1:{client.health}")
-    assert seen.finding("not_tls")["detail"] == "its first bytes are plain HTTP"
+    assert "plain HTTP" in seen.finding("not_tls")["detail"]
     banner = mesh.add(EchoServer(lambda connection: connection.sendall(b"220 mail.example ESMTP\r\n")))
-    assert diagnose(client, banner.address).finding("not_tls")["detail"] == "its first bytes are no TLS record"
+    assert "wanted a TLS record" in diagnose(client, banner.address).finding("not_tls")["detail"]
     closes = mesh.add(EchoServer(lambda connection: connection.recv(1)))
     assert diagnose(client, closes.address).names("error") == {"closed"}
     nobody = free_port()
