@@ -22,6 +22,7 @@ import tempfile
 
 REPO = pathlib.Path(__file__).resolve().parents[2]
 BUILD = REPO / "build" / "release"
+ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 SIDECAR = BUILD / "sidecar" / "remora-sidecar"
 
 
@@ -205,6 +206,8 @@ def now():
 
 
 def on_signal(number, frame):
+    for each in ENDING_SIGNALS:
+        signal.signal(each, signal.SIG_IGN)  # cleaning up is not interrupted
     raise KeyboardInterrupt
 
 
@@ -216,8 +219,8 @@ def main():
         build()
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    signal.signal(signal.SIGTERM, on_signal)
-    signal.signal(signal.SIGHUP, on_signal)
+    for number in ENDING_SIGNALS:
+        signal.signal(number, on_signal)
     folder = pathlib.Path(tempfile.mkdtemp(prefix="remora-bench-"))
     load = processes.Load(BUILD / "tests" / "bench" / "bench_load")
     status = 0

@@ -49,6 +49,10 @@ REUSE = {"full": Reuse("full, no reuse at either end", FULL, False, False),
          "resumed": Reuse("resumed", RESUMED, True, True)}
 
 
+def plural(count, noun):
+    return f"{count} {noun}{'s' if count > 1 else ''}"
+
+
 def size_text(size):
     return f"{size // 1024} KiB" if size else "empty"
 
@@ -58,10 +62,10 @@ def rows():
     found = {}
     for way, text in (("up", "bulk to the backend"), ("down", "bulk from the backend")):
         for streams in (1, 4, 64):
-            found[f"bulk-{way}-{streams}"] = Row(f"{text}, {streams} streams", "CPU s/GB", BULK)
+            found[f"bulk-{way}-{streams}"] = Row(f"{text}, {plural(streams, 'stream')}", "CPU s/GB", BULK)
     for count, size in KEEPALIVE:
         found[f"keepalive-{count}-{size}"] = Row(
-            f"keep-alive request, {count} connections, {size_text(size)}", "CPU us", REQUEST)
+            f"keep-alive request, {plural(count, 'connection')}, {size_text(size)}", "CPU us", REQUEST)
     for kind, reuse in REUSE.items():
         found[f"connections-{kind}"] = Row(f"new connection, {reuse.label}", "CPU us", reuse.bar)
     for kind, reuse in REUSE.items():
@@ -179,7 +183,8 @@ def slow_reader(bench, start):
         def others():
             return Measured(pair, "open", connections=SLOW_CONNECTIONS - 1, bytes=1024, rate=rate,
                             seconds=bench.seconds).figures["p99_us"]
-        without = others()
+        pair.load.run("keepalive", port=pair.outbound, connections=1, bytes=1024, count=10)
+        time.sleep(SETTLE_SECONDS)
         before = pair.group.pss_kib()
         slow = pair.load.start("slow", port=pair.outbound)
         try:
@@ -191,6 +196,7 @@ def slow_reader(bench, start):
         finally:
             if slow in pair.load.live:
                 pair.load.drop(slow)
+        without = others()
     yield "slow-without", without
     yield "slow-with", beside
     yield "slow-memory", memory
