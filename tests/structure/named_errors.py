@@ -14,8 +14,7 @@ UNPROVOKED = {
     "ok": "no error",
     "no_descriptors": "the reserve keeps descriptors back, so that a dial finds one",
     "endpoint_malformed": "the configuration is refused first; the second lock on a door",
-    **{name: "said by `remora diagnose`, whose tests do not bring it about yet" for name in (
-        "alpn_ignored", "clock_differs", "endpoint_not_ready", "own_certificate_expired", "view_stale")},
+    "alpn_ignored": "said by `remora diagnose`, whose tests do not bring it about yet",
 }
 
 
