@@ -5,6 +5,7 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -16,6 +17,16 @@ struct stuck {
     int listening;              // never accepts
     int fillers[STUCK_FILLERS]; // in its queue, or on their way
 };
+
+// The queue holds one: until a filler is in it, somebody else may get in.
+static inline void stuck_fill(const struct stuck *stuck)
+{
+    struct pollfd fillers[STUCK_FILLERS];
+    for (int i = 0; i < STUCK_FILLERS; i++) {
+        fillers[i] = (struct pollfd){.fd = stuck->fillers[i], .events = POLLOUT};
+    }
+    assert_true(poll(fillers, STUCK_FILLERS, 10000) > 0);
+}
 
 static inline void stuck_open(struct stuck *stuck, struct tunnel_world *world, const char *allow)
 {
@@ -30,6 +41,7 @@ static inline void stuck_open(struct stuck *stuck, struct tunnel_world *world, c
         stuck->fillers[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
         (void)connect(stuck->fillers[i], (struct sockaddr *)&address, length);
     }
+    stuck_fill(stuck);
     (void)snprintf(yaml, sizeof(yaml),
                    "identity: {files: {certificate: /x, key: /x, bundle: /x}}\n"
                    "inbound:\n  services: [{name: web, port: 80, target: '127.0.0.1:%u', "
