@@ -225,6 +225,14 @@ static enum rm_err app_renew(void *context, size_t own_index, struct certs_renew
     return RM_OK;
 }
 
+static enum rm_err app_rate(void *context, struct standing *standing, diagnose_rated_fn done,
+                            void *done_context)
+{
+    struct app *app = context;
+    return app->workers != NULL ? workers_rate(app->workers, standing, done, done_context)
+                                : RM_ERR_CLOSED;
+}
+
 static enum rm_err app_diagnose(void *context, const struct diagnose_request *request,
                                 const struct diagnose_handler *handler, void *handler_context,
                                 struct diagnosis **out, struct rm_error *error)
@@ -526,7 +534,8 @@ static enum rm_err start(struct app *app, struct rm_error *error)
     RM_TRY(admin_open(app->loop, app->config, app->metrics, app_is_ready, app, &app->admin, error));
     RM_TRY(workers_start(app->loop, worker_count(app->config), app->snapshot, app->metrics,
                          &app->workers, error));
-    app->diagnose = diagnose_open(app->loop, app->resolver);
+    const struct diagnose_source diagnose_source = {app, app_rate};
+    app->diagnose = diagnose_open(app->loop, app->resolver, &diagnose_source);
     if (app->diagnose == NULL) {
         return rm_error_set(error, RM_ERR_NO_MEMORY, "out of memory");
     }

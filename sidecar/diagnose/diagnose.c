@@ -8,6 +8,7 @@
 struct diagnose {
     struct loop *loop;         // borrowed
     struct resolver *resolver; // borrowed
+    struct diagnose_source source;
     struct diagnosis *running; // NULL: none
     uint32_t tokens;           // runs that may begin now
     uint64_t refilled_ms;      // loop time
@@ -18,12 +19,14 @@ static void diagnosis_cut(struct diagnosis *diagnosis, const char *why);
 // --- The room
 // ------------------------------------------------------------------------------------
 
-struct diagnose *diagnose_open(struct loop *loop, struct resolver *resolver)
+struct diagnose *diagnose_open(struct loop *loop, struct resolver *resolver,
+                               const struct diagnose_source *source)
 {
     struct diagnose *diagnose = rm_calloc(1, sizeof(*diagnose));
     if (diagnose != NULL) {
         diagnose->loop = loop;
         diagnose->resolver = resolver;
+        diagnose->source = *source;
         diagnose->tokens = DIAGNOSE_BURST;
         diagnose->refilled_ms = loop_now_ms(loop);
     }
@@ -39,6 +42,11 @@ void diagnose_close(struct diagnose *diagnose)
         diagnosis_cut(diagnose->running, "this sidecar is stopping");
     }
     rm_free(diagnose);
+}
+
+const struct diagnose_source *diagnosis_source(const struct diagnosis *diagnosis)
+{
+    return &diagnosis->owner->source;
 }
 
 static bool diagnose_may_start(struct diagnose *diagnose)

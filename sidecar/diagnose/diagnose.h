@@ -20,6 +20,7 @@
 #include "loop/loop.h"
 #include "loop/resolver.h"
 #include "worker/snapshot.h"
+#include "worker/standing.h"
 
 #define DIAGNOSE_CONNECT_MS 4000   // to each address
 #define DIAGNOSE_HANDSHAKE_MS 5000 // of each handshake
@@ -27,8 +28,8 @@
 #define DIAGNOSE_DEADLINE_MS 45000 // of a whole run
 #define DIAGNOSE_BURST 20          // runs at once in a row ...
 #define DIAGNOSE_REFILL_MS 2000    // ... and one more after each such pause
-#define DIAGNOSE_MAX_ENDPOINTS 16  // of a service that are tried; more say the same
-#define DIAGNOSE_TARGET_BYTES 320  // "host:port"
+#define DIAGNOSE_MAX_ENDPOINTS STANDING_MAX // of a service that are tried; more say the same
+#define DIAGNOSE_TARGET_BYTES 320           // "host:port"
 
 enum diagnose_outcome { DIAGNOSE_PASSED, DIAGNOSE_FAILED, DIAGNOSE_SKIPPED };
 
@@ -75,11 +76,21 @@ struct diagnose_request {
     int64_t control_offset_ms; // control plane's clock minus ours; 0 without one
 };
 
+// What a diagnosis asks of the process.
+typedef void (*diagnose_rated_fn)(void *context, enum rm_err result);
+struct diagnose_source {
+    void *context; // for all of it
+    // As workers_rate(). NULL: nobody to ask.
+    enum rm_err (*rate)(void *context, struct standing *standing, diagnose_rated_fn done,
+                        void *done_context);
+};
+
 struct diagnose;
 struct diagnosis; // one run
 
 // NULL when memory is exhausted.
-struct diagnose *diagnose_open(struct loop *loop, struct resolver *resolver);
+struct diagnose *diagnose_open(struct loop *loop, struct resolver *resolver,
+                               const struct diagnose_source *source);
 // A run is cut short: on_end comes within this call. `diagnose` may be NULL.
 void diagnose_close(struct diagnose *diagnose);
 // Copies the request, shares the snapshot. on_step and on_finding come later, on_end exactly once.

@@ -113,6 +113,8 @@ RM_NODISCARD enum rm_err service_prepare(struct diagnosis *diagnosis,
 void service_start(struct diagnosis *diagnosis);
 void service_cancel(struct diagnosis *diagnosis);
 void service_free(struct service_run *run); // may be NULL
+// What to ask of the process, from diagnose.c.
+const struct diagnose_source *diagnosis_source(const struct diagnosis *diagnosis);
 
 // diagnose_read.c: what looks say.
 void read_own_certificate(struct diagnosis *diagnosis);

@@ -81,6 +81,7 @@ static enum diagnose_severity severity_of(enum fault fault)
     case FAULT_ALPN_IGNORED:
     case FAULT_GROUP_NEEDS_RETRY:
     case FAULT_ENDPOINT_NOT_READY:
+    case FAULT_ENDPOINT_SET_ASIDE:
         return DIAGNOSE_NOTE;
     case FAULT_CERTIFICATE_ENDS_SOON:
     case FAULT_CLOCK_DIFFERS:

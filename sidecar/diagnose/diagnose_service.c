@@ -26,6 +26,12 @@ struct place {
     bool is_ready;        // takes new connections
 };
 
+// A question to the workers, which may be answered after the run is gone.
+struct rating {
+    struct standing standing;    // theirs until the answer
+    struct diagnosis *diagnosis; // NULL: gone
+};
+
 struct service_run {
     char *name;                                  // owned
     uint16_t port;                               // the service's
@@ -34,6 +40,8 @@ struct service_run {
     size_t place_count;                          // of places
     size_t place_total;                          // with those that are not tried
     size_t place_index;                          // in hand
+    struct rating *rating;                       // asked for; NULL: not, or answered
+    struct standing standing;                    // what was answered; entries as places
     struct tls_context *tls;                     // of an ordinary call; owned
     struct stream *tunnel;                       // under way, or NULL
     struct timer reply_timer;                    // until the Reply
@@ -378,6 +386,27 @@ static void service_on_resolved(void *context, enum rm_err result, uint64_t took
     dial_connect(&diagnosis->dial);
 }
 
+// True when a worker of ours would rather not call it now.
+static bool note_standing(struct diagnosis *diagnosis, struct diagnose_step *step)
+{
+    const struct service_run *run = diagnosis->service;
+    const struct standing_entry *entry = &run->standing.entries[run->place_index];
+    char left[CLOCK_DURATION_BYTES];
+    if (run->place_index >= run->standing.count) {
+        return false; // nobody was asked
+    }
+    step_add(step, "set_aside", "%s", entry->aside_count > 0 ? "true" : "false");
+    step_add(step, "failures", "%u", entry->failure_count);
+    if (entry->aside_count == 0) {
+        return false;
+    }
+    clock_format_duration((int64_t)((entry->left_ms + 999) / 1000), left);
+    finding_add(diagnosis, FAULT_ENDPOINT_SET_ASIDE,
+                "%s: by %u of its workers for another %s, after %u failures in a row",
+                entry->address, entry->aside_count, left, entry->failure_count);
+    return true;
+}
+
 static void tell_place(struct diagnosis *diagnosis, const struct place *place)
 {
     struct diagnose_step step =
@@ -386,8 +415,9 @@ static void tell_place(struct diagnosis *diagnosis, const struct place *place)
     step_add(&step, "identity", "%s", place->identity);
     step_add(&step, "ready", "%s", place->is_ready ? "true" : "false");
     step_add(&step, "owned", "%s", place->is_owned ? "true" : "false");
-    step_say(&step, "%s, %s%s%s", place->address, place->identity,
-             place->is_ready ? "" : ", not ready",
+    bool is_aside = note_standing(diagnosis, &step);
+    step_say(&step, "%s, %s%s%s%s", place->address, place->identity,
+             place->is_ready ? "" : ", not ready", is_aside ? ", set aside" : "",
              place->is_owned ? "" : ", which is none of the service's identities");
     step_tell(diagnosis, &step);
     if (!place->is_owned) {
@@ -455,6 +485,46 @@ enum rm_err service_prepare(struct diagnosis *diagnosis, const struct diagnose_r
     return make_context(diagnosis, error);
 }
 
+static void service_on_rated(void *context, enum rm_err result)
+{
+    struct rating *rating = context;
+    struct diagnosis *diagnosis = rating->diagnosis;
+    if (diagnosis != NULL) {
+        diagnosis->service->rating = NULL;
+        if (result == RM_OK) {
+            diagnosis->service->standing = rating->standing;
+        }
+    }
+    rm_free(rating);
+    if (diagnosis != NULL) {
+        place_next(diagnosis);
+    }
+}
+
+// Errors: nobody was asked, which is no reason to stop.
+static enum rm_err ask_standing(struct diagnosis *diagnosis)
+{
+    struct service_run *run = diagnosis->service;
+    const struct diagnose_source *source = diagnosis_source(diagnosis);
+    struct rating *rating = source->rate != NULL ? rm_calloc(1, sizeof(*rating)) : NULL;
+    if (rating == NULL) {
+        return RM_ERR_UNAVAILABLE;
+    }
+    rating->diagnosis = diagnosis;
+    rating->standing.count = run->place_count;
+    for (size_t i = 0; i < run->place_count; i++) {
+        snprintf(rating->standing.entries[i].address, STANDING_ADDRESS_BYTES, "%s",
+                 run->places[i].address);
+    }
+    enum rm_err result = source->rate(source->context, &rating->standing, service_on_rated, rating);
+    if (result != RM_OK) {
+        rm_free(rating);
+        return result;
+    }
+    run->rating = rating;
+    return RM_OK;
+}
+
 void service_start(struct diagnosis *diagnosis)
 {
     struct service_run *run = diagnosis->service;
@@ -474,13 +544,21 @@ void service_start(struct diagnosis *diagnosis)
         }
         tell_service(diagnosis, service);
     }
-    place_next(diagnosis);
+    if (run->place_count == 0 || ask_standing(diagnosis) != RM_OK) {
+        place_next(diagnosis);
+    }
 }
 
 void service_cancel(struct diagnosis *diagnosis)
 {
-    if (diagnosis->service != NULL) {
-        leave_tunnel(diagnosis->service);
+    struct service_run *run = diagnosis->service;
+    if (run == NULL) {
+        return;
+    }
+    leave_tunnel(run);
+    if (run->rating != NULL) {
+        run->rating->diagnosis = NULL; // the answer frees it
+        run->rating = NULL;
     }
 }
 

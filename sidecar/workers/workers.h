@@ -13,6 +13,7 @@
 #include "metrics/metrics.h"
 #include "worker/listing.h"
 #include "worker/snapshot.h"
+#include "worker/standing.h"
 
 struct workers;
 
@@ -42,4 +43,8 @@ typedef void (*workers_listed_fn)(void *context, enum rm_err result);
 RM_NODISCARD enum rm_err workers_list(struct workers *workers, size_t worker,
                                       struct listing *listing, workers_listed_fn done,
                                       void *context);
+// Asks every worker, one after the other, what it thinks of the endpoints in `standing`; the rest
+// as workers_list().
+RM_NODISCARD enum rm_err workers_rate(struct workers *workers, struct standing *standing,
+                                      workers_listed_fn done, void *context);
 void workers_join(struct workers *workers); // after drained; frees

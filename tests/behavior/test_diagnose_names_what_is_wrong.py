@@ -157,6 +157,11 @@ def test_service_is_called_for_real(mesh):
     seen = diagnose(pair.client, "--service", "web")
     assert seen.finding("endpoint_unreachable")["detail"] == f"127.0.0.1:{pair.server.tunnel}: connection refused"
     assert seen.step("connect")["outcome"] == "failed"
+    assert seen.fact("endpoint", "set_aside") == "false"
+    assert pair.meet() == ("reset", b"")
+    seen = diagnose(pair.client, "--service", "web")
+    assert seen.fact("endpoint", "set_aside") == "true" and seen.fact("endpoint", "failures") == "1"
+    assert "by 1 of its workers" in seen.finding("endpoint_set_aside")["detail"]
 
 
 def test_fixed_endpoint_with_another_identity(mesh, authority):

@@ -30,18 +30,47 @@ static void diagnosed_on_end(void *context, bool is_well)
     diagnosed->diagnosis = NULL;
 }
 
+// Plays the workers: there is one, the client's, and it answers in a later turn.
+static void diagnosed_on_answer(void *context)
+{
+    struct diagnosed *diagnosed = context;
+    standing_add(diagnosed->rated, &diagnosed->world->client.worker);
+    diagnosed->rated = NULL;
+    diagnosed->on_rated(diagnosed->rated_context, RM_OK);
+}
+
+static enum rm_err diagnosed_rate(void *context, struct standing *standing, diagnose_rated_fn done,
+                                  void *done_context)
+{
+    struct diagnosed *diagnosed = context;
+    assert_null(diagnosed->rated);
+    diagnosed->rated = standing;
+    diagnosed->on_rated = done;
+    diagnosed->rated_context = done_context;
+    deferred_schedule(diagnosed->world->loop, &diagnosed->answer);
+    return RM_OK;
+}
+
 void diagnosed_init(struct diagnosed *diagnosed, struct tunnel_world *world)
 {
     memset(diagnosed, 0, sizeof(*diagnosed));
     diagnosed->world = world;
     assert_int_equal(resolver_open(world->loop, &diagnosed->resolver, NULL), RM_OK);
-    diagnosed->diagnose = diagnose_open(world->loop, diagnosed->resolver);
+    const struct diagnose_source source = {diagnosed, diagnosed_rate};
+    deferred_init(&diagnosed->answer, diagnosed_on_answer, diagnosed);
+    diagnosed->diagnose = diagnose_open(world->loop, diagnosed->resolver, &source);
     assert_non_null(diagnosed->diagnose);
+}
+
+static bool diagnosed_owes_nothing(void *context)
+{
+    return ((struct diagnosed *)context)->rated == NULL;
 }
 
 void diagnosed_deinit(struct diagnosed *diagnosed)
 {
     diagnose_close(diagnosed->diagnose);
+    world_until(diagnosed->world->loop, diagnosed_owes_nothing, diagnosed); // it comes too late
     resolver_close(diagnosed->resolver);
 }
 

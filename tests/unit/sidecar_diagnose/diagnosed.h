@@ -14,6 +14,10 @@ struct diagnosed {
     struct tunnel_world *world;  // borrowed
     struct resolver *resolver;   // owned
     struct diagnose *diagnose;   // owned
+    struct deferred answer;      // of the workers, see diagnosed.c
+    struct standing *rated;      // asked about; NULL: not now
+    diagnose_rated_fn on_rated;  // takes the answer
+    void *rated_context;         // for on_rated
     struct snapshot *snapshot;   // to ask with; borrowed; NULL: the client's in force
     struct diagnosis *diagnosis; // under way; NULL: none
     struct diagnose_step steps[DIAGNOSED_MAX];

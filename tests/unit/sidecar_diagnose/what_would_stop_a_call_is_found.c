@@ -69,6 +69,20 @@ static void each_endpoint_is_tried(void **state)
     assert_found(&seen, FAULT_NO_ENDPOINT, DIAGNOSE_ERROR, "web");
 }
 
+static void endpoint_that_is_set_aside_is_named(void **state)
+{
+    struct tunnel_world *world = *state;
+    client_has_view(world, LIST("127.0.0.1:1"));
+    look_at_web(world);
+    assert_string_equal(fact_of(&seen, "endpoint", "set_aside"), "false");
+    world_call(world, "hello");
+    expect_end(world, RM_ERR_RESET);
+    look_at_web(world);
+    assert_string_equal(fact_of(&seen, "endpoint", "set_aside"), "true");
+    assert_found(&seen, FAULT_ENDPOINT_SET_ASIDE, DIAGNOSE_NOTE,
+                 "127.0.0.1:1: by 1 of its workers");
+}
+
 static void unknown_service_and_missing_view_are_named(void **state)
 {
     struct tunnel_world *world = *state;
@@ -108,6 +122,7 @@ int main(void)
         CASE(policy_at_the_other_end_is_named),
         CASE(application_that_is_away_is_named),
         CASE(each_endpoint_is_tried),
+        CASE(endpoint_that_is_set_aside_is_named),
         CASE(unknown_service_and_missing_view_are_named),
         CASE(peer_that_ends_the_tunnel_is_named),
         CASE(answer_that_is_none_is_named),
