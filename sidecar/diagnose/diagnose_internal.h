@@ -8,6 +8,7 @@
 //   diagnose_read.c     what a look says: steps and findings
 //   diagnose_chain.c    the same of a chain
 //   diagnose_service.c  a run at a service
+//   diagnose_call.c     a call to one of its endpoints
 //   diagnose_report.c   steps and findings are made
 #pragma once
 

@@ -113,6 +113,23 @@ static void answer_that_is_none_is_named(void **state)
     assert_found(&seen, FAULT_REPLY_MALFORMED, DIAGNOSE_ERROR, world->liar.address);
 }
 
+// Whatever a peer calls its refusal, it is one.
+static void refusal_called_ok_is_a_refusal(void **state)
+{
+    struct tunnel_world *world = *state;
+    static uint8_t reply[TUNNEL_PREFIX_BYTES + TUNNEL_MAX_MESSAGE_BYTES];
+    assert_int_equal(
+        tunnel_encode_reply(&(struct tunnel_reply){.status = TUNNEL_DENIED, .reason = "ok"}, reply,
+                            &world->liar.answer_length),
+        RM_OK);
+    world->liar.answer = (const char *)reply;
+    liar_start(world, FALSE_ANSWERS);
+    client_calls(world, world->liar.address, SERVER_ID);
+    look_at_web(world);
+    assert_found(&seen, FAULT_DENIED_BY_PEER, DIAGNOSE_ERROR, world->liar.address);
+    assert_false(seen.is_well);
+}
+
 int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, tunnel_world_setup, tunnel_world_teardown)
@@ -126,6 +143,7 @@ int main(void)
         CASE(unknown_service_and_missing_view_are_named),
         CASE(peer_that_ends_the_tunnel_is_named),
         CASE(answer_that_is_none_is_named),
+        CASE(refusal_called_ok_is_a_refusal),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
