@@ -293,8 +293,10 @@ class Served:
         while len(got) < 2 or len(got) < 2 + int.from_bytes(got[:2], "big"):  # the Connect
             got += tls.recv(65536)
         tls.sendall(self.reply + got[2 + int.from_bytes(got[:2], "big"):])
-        while data := tls.recv(65536):
-            tls.sendall(data)
+        with contextlib.suppress(SSL.ZeroReturnError):  # pyOpenSSL's way to say b""
+            while data := tls.recv(65536):
+                tls.sendall(data)
+        (tls.shutdown if isinstance(tls, SSL.Connection) else tls.close)()
 
     def close(self):
         with contextlib.suppress(OSError):
