@@ -39,9 +39,11 @@ static void close_if_done(struct local *local)
     }
     local_closed_fn on_closed = local->on_closed;
     void *context = local->closed_context;
+    struct loop *loop = local->loop;
     rpc_server_free(local->server);
     rm_free(local);
     on_closed(context);
+    loop_close(loop);
 }
 
 static void call_free(struct local_call *call)
@@ -377,6 +379,7 @@ enum rm_err local_open(struct loop *loop, const struct sidecar_config *config,
         return result;
     }
     local_commit(local);
+    loop_open(loop);
     *out = local;
     return RM_OK;
 }
