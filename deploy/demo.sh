@@ -168,6 +168,7 @@ identity:
     join_token_file: $work/$host.token
 health: $(health "$host")
 metrics: $(metrics "$host")
+local: {listen: "unix:$work/$host.sock"}
 log: {format: json, access: all}
 YAML
         cat
@@ -370,6 +371,7 @@ It is still running. Try:
   ${prefix}redis-cli -p 16379 info server
   $remora_bin --socket $work/admin.sock status
   $remora_bin --socket $work/admin.sock certificates
+  $remora_bin --sidecar-socket $work/client.sock top
   tail -f $work/client.out        # access log of the client's sidecar
 End it with:
   $work/stop.sh

@@ -14,7 +14,8 @@ import pytest
 
 from local_client import Local, Status, refused
 from mesh import REMORA, REPO, Sidecar, wait_until
-from pair import echo_pair, joined_pair, read_all, write_identity
+from pair import echo_pair, joined_pair, write_identity
+from tunnel import receive_exactly
 
 OK, REFUSED, USAGE, UNREACHABLE = range(4)
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs other users")
@@ -41,7 +42,7 @@ def talking(pair, *amounts):
         for amount in amounts:
             connection = stack.enter_context(pair.connect())
             connection.sendall(b"x" * amount)
-            assert len(connection.recv(amount, socket.MSG_WAITALL)) == amount
+            assert len(receive_exactly(connection, amount)) == amount
         wait_until(lambda: sorted(c["received_bytes"] for c in said(pair.client, "connections")["connections"]) ==
                    sorted(amounts), "what the connections carried to be counted")
         yield

@@ -17,6 +17,7 @@ import pytest
 
 from mesh import REMORA
 from pair import echo_pair
+from tunnel import receive_exactly
 
 ENTER, LEAVE = b"\x1b[?1049h\x1b[?25l", b"\x1b[?25h\x1b[?1049l"
 WAIT_S = 20
@@ -90,7 +91,7 @@ def client(mesh, authority):
     connections = [pair.connect(), pair.connect()]
     for amount, connection in zip((100, 2000), connections):
         connection.sendall(b"x" * amount)
-        assert len(connection.recv(amount, 0x100)) == amount  # MSG_WAITALL
+        assert len(receive_exactly(connection, amount)) == amount
     pair.client.connections = connections
     yield pair.client
     for connection in connections:

@@ -27,6 +27,7 @@ identity:
   files: {certificate: "$dir/$1-full.pem", key: "$dir/$1.key", bundle: "$dir/root.pem"}
 health: "unix:$work/$1-health.sock"
 metrics: "unix:$work/$1-metrics.sock"
+local: {listen: off}
 workers: 1
 resumption: $resumption
 log: {access: all, level: warn}

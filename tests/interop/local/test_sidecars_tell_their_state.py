@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives import serialization
 from local_client import Local, Status, refused
 from mesh import TRUST_DOMAIN, Sidecar, identity, wait_until
 from pair import echo_pair, joined_pair, read_all
+from tunnel import receive_exactly
 
 
 def spki_hash(pem):
@@ -57,7 +58,7 @@ def test_live_connections_are_told_from_both_ends(mesh):
     with Local(pair.client.local_socket) as client, Local(pair.server.local_socket) as server, \
             pair.connect() as connection:
         connection.sendall(b"x" * 1000)
-        assert len(connection.recv(1000, 0x100)) == 1000  # MSG_WAITALL
+        assert len(receive_exactly(connection, 1000)) == 1000
         ours = wait_until(lambda: [c for c in client.connections() if c.received_bytes == 1000], "our end")[0]
         theirs = wait_until(lambda: [c for c in server.connections() if c.sent_bytes == 1000], "their end")[0]
         assert ours.id == theirs.id and len(ours.id) == 16

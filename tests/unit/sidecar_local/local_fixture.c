@@ -101,8 +101,8 @@ static struct mesh_view *view_of(size_t services)
     assert_in_range(services, 0, 1024);
     for (size_t i = 0; i < services; i++) {
         char name[32];
-        char key[48];
-        char address[32];
+        char key[96];
+        char address[64];
         (void)snprintf(name, sizeof name, "s%zu", i);
         (void)snprintf(key, sizeof key, "%s/i%zu", name, i);
         (void)snprintf(address, sizeof address, "10.0.%zu.%zu:15008", i / 250, 1 + i % 250);
