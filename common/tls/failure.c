@@ -67,7 +67,7 @@ static const struct {
     {NO_PEER_CERT, FAULT_NO_CERTIFICATE},
     {NO_PEER_KEY, FAULT_BAD_CERTIFICATE},
     {PEER_KEY_ERROR, FAULT_BAD_CERTIFICATE},
-    {ECC_PEERKEY_ERROR, FAULT_BAD_CERTIFICATE},
+    {ECC_PEERKEY_ERROR, FAULT_PROTOCOL}, // of the key exchange, not of a certificate
     {VERIFY_CERT_ERROR, FAULT_BAD_CERTIFICATE},
     {VERIFY_SIGN_ERROR, FAULT_BAD_CERTIFICATE},
     {SIG_VERIFY_E, FAULT_BAD_CERTIFICATE},
@@ -188,7 +188,9 @@ static void failure_set_unknown(struct tls_session *session, enum fault fault, i
 static void failure_set_library(struct tls_session *session, int error)
 {
     enum fault fault = fault_of_library(error);
-    if (fault == FAULT_CLOSED) {
+    if (fault == FAULT_NO_COMMON_GROUP && tls_found_group_is_ours(session)) {
+        failure_set_unknown(session, FAULT_PROTOCOL, error); // a wrong share of a good group
+    } else if (fault == FAULT_CLOSED) {
         tls_failure_set(session, fault, "%s",
                         session->lower_status == RM_ERR_EOF ? "in order, but too early"
                                                             : rm_err_text(session->lower_status));

@@ -96,6 +96,24 @@ static void hello_take(const struct tls_handshake *handshake, struct hello_lists
     }
 }
 
+bool tls_found_group_is_ours(const struct tls_session *session)
+{
+    static const size_t ours[] = {0x11ec, 0x001d, 0x0017}; // X25519MLKEM768, x25519, secp256r1
+    struct hello_lists hello = {0};
+    size_t group = 0;
+    if (session->handshake != NULL) {
+        hello_take(session->handshake, &hello);
+    }
+    while (cut_number(&hello.lists[TLS_FOUND_GROUPS], 2, &group)) {
+        for (size_t i = 0; i < sizeof(ours) / sizeof(ours[0]); i++) {
+            if (group == ours[i]) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
 void tls_explain_found(const struct tls_session *session, enum tls_found found, char *out,
                        size_t out_bytes)
 {

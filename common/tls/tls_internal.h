@@ -377,6 +377,8 @@ void tls_explain_dates(const struct tls_session *session, const struct tls_exami
 enum tls_found { TLS_FOUND_VERSIONS, TLS_FOUND_SUITES, TLS_FOUND_GROUPS };
 void tls_explain_found(const struct tls_session *session, enum tls_found found, char *out,
                        size_t out_bytes);
+// The peer's hello names a group that we support: what failed is not the choice of it.
+bool tls_found_group_is_ours(const struct tls_session *session);
 // Which of the untrusted-chain faults this chain shows; writes what was found.
 enum fault tls_explain_chain(const struct tls_examination *examination, char *out,
                              size_t out_bytes);

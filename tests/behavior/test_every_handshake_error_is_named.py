@@ -285,17 +285,17 @@ class RawServer(EchoServer):
             pass
 
 
-X25519MLKEM768, SECP521R1 = 0x11ec, 0x0019
+X25519MLKEM768, X25519, SECP521R1 = 0x11ec, 0x001d, 0x0019
 RETRY = bytes.fromhex("cf21ad74e59a6111be1d8c021e65b891c2a211167abb8c5e079e09e2c8a8339c")
 
 
-def server_hello(hello, *, version=0x0304, suite=0x1301, group=None, is_retry=False):
+def server_hello(hello, *, version=0x0304, suite=0x1301, group=None, is_retry=False, bit=0):
     """A ServerHello, or a HelloRetryRequest for `group`, in answer to the record `hello`. RFC 8446 4.1.3."""
     session_id = hello[43:44 + hello[43]]
     extensions = struct.pack(">HHH", 43, 2, version) if version == 0x0304 else b""
     if group is not None:
         length = 1120 if group == X25519MLKEM768 else 32
-        key = random.randbytes(length - 1) + b"\0"  # the highest bit of an X25519 key is 0
+        key = random.randbytes(length - 1) + bytes([bit])  # the highest bit of an X25519 key is 0
         share = struct.pack(">H", group) + (b"" if is_retry else struct.pack(">H", length) + key)
         extensions += struct.pack(">HH", 51, len(share)) + share
     legacy = min(version, 0x0303)
@@ -314,7 +314,10 @@ def server_hello(hello, *, version=0x0304, suite=0x1301, group=None, is_retry=Fa
     ("not_tls", b"-ERR unknown command\r\n", "found what is no TLS record"),
     ("closed", b"", "in order, but too early"),
     ("protocol", b"\x16\x03\x03\x00\x04\x0b\x00\x00\x00", "wolfSSL error"),
-], ids=["version", "suite", "group", "http", "redis", "nothing", "another message"])
+    ("protocol", lambda hello: server_hello(hello, group=X25519), "wolfSSL error"),
+    ("protocol", lambda hello: server_hello(hello, group=X25519MLKEM768, bit=0x80), "wolfSSL error"),
+], ids=["version", "suite", "group", "http", "redis", "nothing", "another message", "share not asked for",
+        "share that is none"])
 def test_client_names_a_wrong_answer(mesh, client, name, answer, says):
     server = mesh.add(RawServer(answer))
     assert_judged(client(server.port), "client", name, says)
