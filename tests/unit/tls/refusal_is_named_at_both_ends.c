@@ -5,6 +5,7 @@
 #include "tls_fixture.h"
 
 #include <string.h>
+#include <time.h>
 
 #include "base/alloc.h"
 #include "base/clock.h"
@@ -99,6 +100,39 @@ static void certificate_of_the_future(void **state)
     };
     both_refuse(world, pki_identity(&world->authority, &recipe),
                 &(struct judgement){"not_yet_valid", RM_ERR_EXPIRED, 45, "clocks is wrong"});
+}
+
+static int64_t clock_ahead_ms;
+
+static int64_t shifted_wall_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000 + clock_ahead_ms;
+}
+
+// Where the own certificate is outside its dates too, the own clock is the likely culprit; the
+// other end finds the same when it looks at its own.
+static void assert_clock(const struct world *world, int64_t ahead_ms, const char *name,
+                         const char *refused_says)
+{
+    struct pair pair;
+    clock_ahead_ms = ahead_ms;
+    clock_replace(NULL, shifted_wall_ms);
+    pair_init(&pair, world->client, world->server);
+    clock_replace(NULL, NULL);
+    assert_judged(&pair.client,
+                  &(struct judgement){name, RM_ERR_EXPIRED, 45, "so our clock is probably wrong"});
+    assert_refused(&pair, &pair.server, 45);
+    assert_non_null(strstr(tls_stream_failure(pair.server.stream)->detail, refused_says));
+    pair_deinit(&pair);
+}
+
+static void clock_that_is_wrong_here(void **state)
+{
+    const int64_t year_ms = 366LL * 24 * 3600 * 1000;
+    assert_clock(*state, -year_ms, "not_yet_valid", "our certificate becomes valid only in ");
+    assert_clock(*state, 30 * year_ms, "certificate_expired", "our certificate expired ");
 }
 
 static void unknown_issuer(void **state)
@@ -297,6 +331,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(expired_certificate),
         cmocka_unit_test(certificate_of_the_future),
+        cmocka_unit_test(clock_that_is_wrong_here),
         cmocka_unit_test(unknown_issuer),
         cmocka_unit_test(issuer_that_only_has_the_name_of_ours),
         cmocka_unit_test(missing_intermediate),
