@@ -25,6 +25,7 @@ static void handshake_fill_facts(struct tls_session *session)
     facts->version = "TLSv1.3"; // the only one the contexts allow
     facts->suite = handshake_suite(session->ssl);
     facts->group = tls_library_group(session->ssl);
+    facts->sni = tls_session_sni(session);
     facts->is_server = session->is_server;
     facts->local_id =
         session->context->identity != NULL ? session->context->identity->spiffe_id : NULL;

@@ -5,8 +5,10 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/alloc.h"
 #include "tls/tls_internal.h"
 
+#define ALERT_INTERNAL_ERROR 80
 #define ALERT_MISSING_EXTENSION 109
 #define ALERT_UNRECOGNIZED_NAME 112
 #define ALERT_NO_APPLICATION_PROTOCOL 120
@@ -67,10 +69,13 @@ enum rm_err tls_hello_prepare(struct tls_session *session,
         return RM_OK;
     }
     size_t length = strlen(options->sni);
-    if (length == 0 || length >= sizeof(session->facts.sni)) {
+    if (length == 0 || length >= SPIFFE_SNI_BYTES) {
         return RM_ERR_CONFIG;
     }
-    memcpy(session->facts.sni, options->sni, length + 1);
+    session->sni = rm_strdup(options->sni);
+    if (session->sni == NULL) {
+        return RM_ERR_NO_MEMORY;
+    }
     int used =
         wolfSSL_UseSNI(session->ssl, WOLFSSL_SNI_HOST_NAME, options->sni, (unsigned short)length);
     return used == WOLFSSL_SUCCESS ? RM_OK : RM_ERR_NO_MEMORY;
@@ -88,22 +93,37 @@ bool tls_context_knows(const struct tls_context *context, const char *name)
     return false;
 }
 
-// Copies the SNI as far as it fits; a longer one is nobody's.
-static size_t hello_take_sni(struct tls_session *session)
+const char *tls_session_sni(const struct tls_session *session)
 {
+    return session->sni != NULL ? session->sni : "";
+}
+
+// Copies the SNI as far as it fits; a longer one is nobody's. False when memory is exhausted.
+static bool hello_take_sni(struct tls_session *session, size_t *length)
+{
+    char text[SPIFFE_SNI_BYTES];
     void *name = NULL;
-    session->facts.sni[0] = '\0';
-    size_t length = wolfSSL_SNI_GetRequest(session->ssl, WOLFSSL_SNI_HOST_NAME, &name);
-    if (name != NULL && length > 0) {
-        tls_explain_text(name, length, session->facts.sni, sizeof(session->facts.sni));
+    rm_free(session->sni); // of a hello before a retry
+    session->sni = NULL;
+    *length = wolfSSL_SNI_GetRequest(session->ssl, WOLFSSL_SNI_HOST_NAME, &name);
+    if (name == NULL || *length == 0) {
+        *length = 0;
+        return true;
     }
-    return name == NULL ? 0 : length;
+    tls_explain_text(name, *length, text, sizeof(text));
+    session->sni = rm_strdup(text);
+    return session->sni != NULL;
 }
 
 static bool hello_check_sni(struct tls_session *session, int *alert)
 {
     const struct tls_context *context = session->context;
-    size_t length = hello_take_sni(session);
+    size_t length = 0;
+    if (!hello_take_sni(session, &length)) {
+        tls_failure_set(session, FAULT_NO_MEMORY, "no memory for the server name");
+        *alert = ALERT_INTERNAL_ERROR;
+        return false;
+    }
     if (!context->is_sni_strict) {
         return true;
     }
@@ -113,11 +133,11 @@ static bool hello_check_sni(struct tls_session *session, int *alert)
         *alert = ALERT_MISSING_EXTENSION;
         return false;
     }
-    if (length >= sizeof(session->facts.sni) || !tls_context_knows(context, session->facts.sni)) {
+    if (length >= SPIFFE_SNI_BYTES || !tls_context_knows(context, tls_session_sni(session))) {
         tls_failure_set(session, FAULT_SNI_UNKNOWN, "wanted %s%s, found %.100s",
                         context->own_name_count > 0 ? context->own_names[0] : "a name of ours",
                         context->own_name_count > 1 ? " or another name of ours" : "",
-                        session->facts.sni);
+                        tls_session_sni(session));
         *alert = ALERT_UNRECOGNIZED_NAME;
         return false;
     }

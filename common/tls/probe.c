@@ -114,6 +114,7 @@ static void probe_free(struct tls_probe *probe)
     tls_handshake_free(session->handshake);
     tls_context_unref(session->context);
     rm_free(session->failure);
+    rm_free(session->sni);
     buffer_deinit(&probe->output);
     buffer_deinit(&probe->response);
     chain_deinit(&probe->chain);
@@ -167,8 +168,8 @@ static bool probe_listens_for_date(const struct tls_probe *probe)
 // The only application bytes a probe ever sends: fixed but for the name, which was checked.
 static void probe_ask_date(struct tls_probe *probe)
 {
-    char request[sizeof(probe->session.facts.sni) + 128];
-    const char *host = probe->session.facts.sni;
+    char request[SPIFFE_SNI_BYTES + 128];
+    const char *host = tls_session_sni(&probe->session);
     int length = snprintf(request, sizeof(request),
                           "HEAD / HTTP/1.1\r\nHost: %s\r\nUser-Agent: remora-diagnose\r\n"
                           "Connection: close\r\n\r\n",

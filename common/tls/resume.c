@@ -171,13 +171,13 @@ enum rm_err tls_resume_prepare(struct tls_session *session,
         options->resume_key == NULL) {
         return RM_OK;
     }
-    size_t sni_length = strlen(session->facts.sni) + 1;
+    size_t sni_length = strlen(tls_session_sni(session)) + 1;
     size_t length = sni_length + options->resume_key_length;
     uint8_t *key = rm_malloc(length);
     if (key == NULL) {
         return RM_ERR_NO_MEMORY;
     }
-    memcpy(key, session->facts.sni, sni_length);
+    memcpy(key, tls_session_sni(session), sni_length);
     memcpy(key + sni_length, options->resume_key, options->resume_key_length);
     struct tls_resumable *resumable = resumables_use(resumables, key, length);
     rm_free(key);

@@ -298,6 +298,7 @@ void tls_session_free(struct tls_session *session)
     rm_free(session->failure);
     peer_unref(session->peer);
     tls_resumable_unref(session->resumable);
+    rm_free(session->sni);
     tls_context_unref(session->context);
     rm_free(session);
 }

@@ -129,14 +129,14 @@ static struct tls_ticket_binding ticket_binding(const struct tls_session *sessio
 {
     struct input {
         uint8_t context[SHA256_BYTES];
-        char sni[sizeof(session->facts.sni)];
+        char sni[SPIFFE_SNI_BYTES];
         char alpn[sizeof(session->facts.alpn)];
     } input = {0};
     struct tls_ticket_binding binding;
     char *alpn = NULL;
     unsigned short length = 0;
     memcpy(input.context, session->context->ticket_binding, sizeof(input.context));
-    memcpy(input.sni, session->facts.sni, strlen(session->facts.sni));
+    memcpy(input.sni, tls_session_sni(session), strlen(tls_session_sni(session)));
     if (wolfSSL_ALPN_GetProtocol(session->ssl, &alpn, &length) == WOLFSSL_SUCCESS && alpn != NULL &&
         length < sizeof(input.alpn)) {
         memcpy(input.alpn, alpn, length);

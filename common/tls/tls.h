@@ -96,7 +96,7 @@ struct tls_facts {
     const char *suite;          // "TLS_AES_128_GCM_SHA256"; static
     const char *group;          // "X25519MLKEM768"; static
     char alpn[32];              // chosen protocol, "" when none
-    char sni[SPIFFE_SNI_BYTES]; // sent or received, "" when none
+    const char *sni;            // sent or received, "" when none; the stream's
     bool is_resumed;            // ticket is TLS_TICKET_RESUMED
     enum tls_ticket_use ticket; // what became of it
     bool is_server;             // our role

@@ -187,6 +187,7 @@ struct tls_session {
     bool is_cancelled_by_peer;        // user_canceled arrived
     bool is_lower_broken;             // a write to the lower stream failed
     bool has_new_ticket;              // came in this read
+    char *sni;                        // sent or received; owned; NULL: none
     struct tls_facts facts;           // valid when ready
 };
 
@@ -253,6 +254,8 @@ void tls_bytes_look(struct tls_session *session);
 bool tls_bytes_is_open(const struct tls_session *session);
 
 // hello.c
+// "" when there is none. Borrowed from the session.
+const char *tls_session_sni(const struct tls_session *session);
 // True when `name` is one of the context's own.
 bool tls_context_knows(const struct tls_context *context, const char *name);
 // Per-session SNI and ALPN of a client; ALPN of a server.
