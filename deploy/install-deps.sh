@@ -24,8 +24,8 @@ test_packages=(
     # checks and unit tests
     ccache clang clang-format clang-tidy cppcheck shellcheck valgrind libcmocka-dev
     # behaviour tests and the demo
-    python3 python3-venv nginx-light redis-server redis-tools openssl curl ca-certificates gnutls-bin
-    iproute2 nftables procps util-linux faketime libfaketime zsh xxd jq tcpdump
+    python3 python3-venv nginx-light redis-server redis-tools postgresql openssl curl gnutls-bin
+    ca-certificates iproute2 nftables procps util-linux faketime libfaketime zsh xxd jq tcpdump
 )
 # The tests run sidecars as containers. Docker's own packages bring a runc of theirs, which apt would
 # remove, with Docker, in favour of Debian's: any runc will do.
@@ -34,7 +34,7 @@ bench_packages=(libnginx-mod-stream haproxy hitch stunnel4 wrk iperf3)
 container_packages=(podman buildah debootstrap uidmap netavark aardvark-dns slirp4netns fuse-overlayfs)
 
 # Units that Debian would start at boot only because a package of ours arrived.
-service_units=(nginx redis-server haproxy hitch stunnel4)
+service_units=(nginx redis-server postgresql haproxy hitch stunnel4)
 
 wolfssl_version=5.9.2
 wolfssl_sha256=2f4ef3d4fd387a9b3191d36a6316d69116c46ff69bb9583b6c82b36d7b8ca114

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Real applications as processes in private folders: nginx and redis."""
+"""Real applications as processes in private folders: nginx, redis and PostgreSQL."""
+import os
 import pathlib
 import shutil
 import socket
@@ -9,6 +10,9 @@ from mesh import Process, free_port, wait_until
 
 NGINX = shutil.which("nginx") or "/usr/sbin/nginx"
 REDIS = shutil.which("redis-server") or "/usr/bin/redis-server"
+
+# Debian keeps the programs of each version in a folder of their own.
+POSTGRES = max(pathlib.Path("/usr/lib/postgresql").glob("*/bin"), default=pathlib.Path("/usr/bin"))
 
 
 def accepts(port):
@@ -28,8 +32,8 @@ class Server:
         wait_until(lambda: accepts(port), f"{process.name} to listen", process=process)
 
 
-def start_nginx(folder):
-    """Serves the files in `folder`/html; takes uploads at /up/ (PUT)."""
+def start_nginx(folder, listen=""):
+    """Serves the files in `folder`/html; takes uploads at /up/ (PUT). `listen` are more words of that directive."""
     folder = pathlib.Path(folder)
     (folder / "html" / "up").mkdir(parents=True)
     # Its worker is another user; our private folder must let it through.
@@ -52,7 +56,7 @@ http {{
     scgi_temp_path {folder}/scgi;
     client_max_body_size 0;
     server {{
-        listen 127.0.0.1:{port};
+        listen 127.0.0.1:{port} {listen};
         root {folder}/html;
         location /up/ {{ dav_methods PUT; }}
     }}
@@ -66,6 +70,21 @@ def start_redis(folder):
     port = free_port()
     return Server(Process("redis", [REDIS, "--bind", "127.0.0.1", "--port", port, "--save", "",
                                     "--appendonly", "no", "--dir", folder], folder), port)
+
+
+def start_postgres(folder):
+    """A cluster of its own, whose superuser `postgres` needs no password; it refuses to run as root."""
+    folder = pathlib.Path(folder)
+    folder.chmod(0o755)
+    data, port = folder / "postgres-data", free_port()
+    data.mkdir()
+    as_user = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"] if os.geteuid() == 0 else []
+    if as_user:
+        shutil.chown(data, "postgres")
+    made = run(*as_user, POSTGRES / "initdb", "-D", data, "-U", "postgres", "-A", "trust", "--no-sync", "-E", "UTF8")
+    assert made.returncode == 0, made.stderr
+    return Server(Process("postgres", [*as_user, POSTGRES / "postgres", "-D", data, "-p", port, "-F", "-c",
+                                       "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="], folder), port)
 
 
 def run(*words, **options):
