@@ -137,6 +137,7 @@ def test_server_may_end_its_direction_first(mesh, authority):
         connection.shutdown(socket.SHUT_WR)
         with pytest.raises(SSL.ZeroReturnError):
             tls.recv(1)
+        server.close()
     assert result_of(server.pair.client) == "ok"
 
 

@@ -11,7 +11,6 @@ from ca import sni
 from mesh import EchoServer, Sidecar, free_port, wait_until
 from pair import Pair, fixed_outbound, write_identity
 from tls_peers import OpenSSLPeer, Program, TlslitePeer
-from tls_wire import Tap
 from tunnel import ALPN, connect_message, receive_exactly, reply_message
 
 WANTED, UNWANTED = KeyUpdateMessageType.update_requested, KeyUpdateMessageType.update_not_requested
@@ -74,8 +73,8 @@ def test_hundred_updates_in_a_stream(mesh, authority, inbound, kind):
     """Each followed by bytes under the new keys, and all of them echoed under ours."""
     sidecar, _ = inbound
     peer = TlslitePeer(mesh.folder, authority.leaf(authority.identity("foreign")), alpn=ALPN)
-    tap = mesh.add(Tap(sidecar.tunnel))
-    with socket.create_connection(("127.0.0.1", tap.port), 60) as raw:
+    with socket.create_connection(("127.0.0.1", sidecar.tunnel), 60) as raw:
+        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         tls = TLSConnection(raw)
         tls.handshakeClientCert(*peer.identity(), alpn=[ALPN.encode()], settings=peer.settings(),
                                 serverName=sni(authority.identity("web")))
