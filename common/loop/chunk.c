@@ -51,8 +51,18 @@ static void chunks_on_quiet(void *context)
         pool->was_used = false;
         return;
     }
+    const bool has_more = pool->free_count > CHUNK_KEEP_QUIET;
+    while (pool->free_count > CHUNK_KEEP_QUIET) {
+        struct free_chunk *chunk = pool->free;
+        pool->free = chunk->next;
+        pool->free_count--;
+        rm_free(chunk);
+    }
     for (struct free_chunk *chunk = pool->free; chunk != NULL; chunk = chunk->next) {
         chunk_give_pages_back(chunk);
+    }
+    if (has_more) {
+        rm_give_back(); // the allocator would keep what a burst needed
     }
 }
 

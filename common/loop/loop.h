@@ -105,7 +105,8 @@ RM_NODISCARD enum rm_err loop_on_signal(struct loop *loop, int number, signal_fn
 // --- Chunks: large blocks lent while bytes are in flight. --------------------------------------
 #define CHUNK_BYTES 65536      // a full burst of four TLS records
 #define CHUNK_MAX_PER_LOOP 512 // 32 MiB of bytes in flight; beyond it readers wait their turn
-#define CHUNK_KEEP_FREE 16     // free chunks kept for reuse; after some idle seconds without pages
+#define CHUNK_KEEP_FREE 16     // free chunks kept for reuse
+#define CHUNK_KEEP_QUIET 2     // of them after some idle seconds, without their pages
 struct chunk_waiter {
     struct list node;     // private
     deferred_fn on_chunk; // called from the loop when a chunk may be had; try again then

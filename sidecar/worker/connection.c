@@ -36,6 +36,9 @@ void connection_begin(struct connection *connection, struct worker *worker,
     list_append(&worker->connections, &connection->node);
     connection_pledge(connection, true);
     worker->connection_count++;
+    if (worker->connection_count > worker->peak_count) {
+        worker->peak_count = worker->connection_count; // a crowd may be gone before the next sweep
+    }
     const char *labels[] = {connection_direction_name(direction)};
     metric_gauge_add(worker->metrics, SIDECAR_METRIC_CONNECTIONS_OPEN, labels, 1);
     if (!timer_is_active(&worker->sweep) && timer_start(&worker->sweep, WORKER_SWEEP_MS) != RM_OK) {

@@ -40,9 +40,7 @@ static void give_memory_back(struct worker *worker)
     const size_t count = worker->connection_count;
     const bool is_leaving = worker->swept_count >= count + WORKER_CROWD;
     worker->swept_count = count;
-    if (count > worker->peak_count) {
-        worker->peak_count = count;
-    } else if (!is_leaving && count <= worker->peak_count / 2) {
+    if (!is_leaving && count <= worker->peak_count / 2) {
         if (worker->peak_count >= count + WORKER_CROWD) {
             rm_give_back();
         }
