@@ -69,6 +69,7 @@ wolfssl_cflags=(
     -DWOLFSSL_ALT_NAMES -DWOLFSSL_CUSTOM_OID -DHAVE_OID_ENCODING -DWOLFSSL_ALLOW_ENCODING_CA_FALSE
     -DWOLFSSL_TICKET_EXTRA_PADDING_SZ=256   # room for the identity that a ticket carries
     -DWOLFSSL_NO_DEF_TICKET_ENC_CB          # no tickets but under our own keys
+    -DWOLFSSL_SEND_HRR_COOKIE               # gives back the cookie of a HelloRetryRequest; sends none
     -DMICRO_SESSION_CACHE -DNO_SESSION_CACHE_REF -DNO_CLIENT_CACHE
     -DCUSTOM_RAND_GENERATE_BLOCK=wolfssl_random_block # see write_random_header
 )

@@ -71,7 +71,8 @@ void stream_own(struct stream *stream, stream_event_fn on_event, void *context);
 
 // Reads 1..capacity bytes. RM_ERR_WOULD_BLOCK: want STREAM_READ (a stream that knows that it is
 // drained says so again until then); RM_ERR_EOF: the other end finished in order (again on each
-// further call); RM_ERR_TRUNCATED: TLS ended without close_notify; RM_ERR_RESET; RM_ERR_TLS.
+// further call); RM_ERR_TRUNCATED: TLS ended without close_notify; RM_ERR_CANCELLED: the other
+// end's mesh ended it; RM_ERR_RESET; RM_ERR_TLS.
 RM_NODISCARD enum rm_err stream_read(struct stream *stream, uint8_t *bytes, size_t capacity,
                                      size_t *length);
 // Takes as much as it can now; *written tells. RM_ERR_WOULD_BLOCK: nothing taken, want

@@ -249,7 +249,7 @@ static enum rm_err read_status_of_end(struct tls_session *session)
 {
     if (session->is_cancelled_by_peer) {
         tls_failure_set_cancelled(session);
-        return RM_ERR_RESET;
+        return RM_ERR_CANCELLED;
     }
     if (session->lower_status == RM_OK) {
         return RM_ERR_EOF; // close_notify came

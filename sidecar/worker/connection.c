@@ -101,6 +101,29 @@ void connection_fail(struct connection *connection, enum fault result, const cha
     }
 }
 
+// What of our own could have made the other end's mesh cut us, as we know it.
+static const char *explain_cancel(const struct connection *connection)
+{
+    const struct snapshot_own own =
+        snapshot_own(connection->worker->snapshot, connection->own_index);
+    uint8_t lineage[LINEAGE_BYTES];
+    if (own.identity == NULL) {
+        return "user_canceled; we have no certificate in force";
+    }
+    if (own.identity->not_after_s < clock_wall_s()) {
+        return "user_canceled; our own certificate has expired by our clock";
+    }
+    if (serial_lineage(own.identity->serial, own.identity->serial_length, lineage)) {
+        if (trust_is_withdrawn(own.trust, TRUST_REVOKED_LINEAGE, lineage, sizeof lineage, NULL)) {
+            return "user_canceled; our own certificate's lineage is revoked";
+        }
+        if (trust_is_withdrawn(own.trust, TRUST_LAPSED_LINEAGE, lineage, sizeof lineage, NULL)) {
+            return "user_canceled; our own certificate's lineage has lapsed";
+        }
+    }
+    return "user_canceled; our own certificate looks right from here";
+}
+
 void connection_note_relay(struct connection *connection, const struct relay_result *relay,
                            enum relay_side tunnel)
 {
@@ -115,6 +138,8 @@ void connection_note_relay(struct connection *connection, const struct relay_res
         connection_fail(connection,
                         relay->failed == tunnel ? FAULT_PEER_VANISHED : FAULT_APPLICATION_VANISHED,
                         rm_err_text(relay->error));
+    } else if (relay->failed == tunnel && relay->error == RM_ERR_CANCELLED) {
+        connection_fail(connection, FAULT_TUNNEL_CANCELLED, explain_cancel(connection));
     } else if (relay->failed == tunnel) {
         bool is_truncated = relay->error == RM_ERR_TRUNCATED;
         connection_fail(connection, is_truncated ? FAULT_TUNNEL_TRUNCATED : FAULT_TUNNEL_RESET,
