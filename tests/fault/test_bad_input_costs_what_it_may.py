@@ -86,7 +86,7 @@ def test_one_byte_a_second(mesh, authority):
     sender.start()
     try:
         wait_until(lambda: sent[0] > CROWD, "crumbs to be sent")
-        assert cost.of(pair.server)["descriptors"] <= CROWD + 1
+        cost.await_descriptors(pair.server, CROWD + 1)
         check_bytes(pair.server, cost, CROWD * LIMITS["handshake_bytes"])
         bystander.check()
         wait_ends(pair.server, "timeout", CROWD)
@@ -133,7 +133,7 @@ def test_peer_that_stops_reading(mesh, authority):
     wait_until(lambda: len(stalled) == count, "all writers to stall", 60)
     talk(pair)
     for side in (pair.client, pair.server):
-        assert cost.of(side)["descriptors"] <= count * LIMITS["connection_descriptors"]
+        cost.await_descriptors(side, count * LIMITS["connection_descriptors"])
         check_bytes(side, cost, count * 2 * LIMITS["chunk_bytes"])
     before = cost.of(pair.server)["wakeups"]
     talk(pair)
@@ -170,7 +170,7 @@ def test_half_close(mesh, authority):
         connection.shutdown(socket.SHUT_WR)
     wait_until(lambda: pair.server.metric("remora_connections_open", direction="inbound") == CROWD + 1, "all to stand")
     for side in (pair.client, pair.server):
-        assert cost.of(side)["descriptors"] <= CROWD * LIMITS["connection_descriptors"]
+        cost.await_descriptors(side, CROWD * LIMITS["connection_descriptors"])
     before = cost.of(pair.server)["wakeups"]
     bystander.check()
     assert cost.of(pair.server)["wakeups"] - before <= SPARE_WAKEUPS
@@ -289,7 +289,7 @@ def test_tunnel_that_says_nothing(mesh, authority):
     bystander, cost = Bystander(pair), Cost(pair.server)
     before, leaf = application.count, authority.leaf(pair.client_id)
     silent = [open_tls(pair.server.tunnel, leaf, sni(pair.server_id)) for _ in range(CROWD)]
-    assert cost.of(pair.server)["descriptors"] <= CROWD + 1
+    cost.await_descriptors(pair.server, CROWD + 1)
     check_bytes(pair.server, cost, CROWD * (LIMITS["handshake_bytes"] + LIMITS["preface_bytes"]))
     wait_ends(pair.server, "preface_timeout", CROWD)
     assert application.count == before
@@ -307,7 +307,7 @@ def test_application_that_never_answers(mesh, authority):
     patient = mesh.add(Crowd(pair.port, CROWD, say=b"anybody?"))
     wait_until(lambda: pair.server.metric("remora_connections_open", direction="inbound") == CROWD, "all to stand")
     for side in (pair.client, pair.server):
-        assert cost.of(side)["descriptors"] <= CROWD * LIMITS["connection_descriptors"]
+        cost.await_descriptors(side, CROWD * LIMITS["connection_descriptors"])
         check_bytes(side, cost, CROWD * LIMITS["handshake_bytes"])
     patient.close()
     wait_until(cost.is_back, "the descriptors of those who left")

@@ -8,6 +8,8 @@ import selectors
 import socket
 import ssl
 
+from mesh import wait_until
+
 SPARE_DESCRIPTORS = 500  # of the test's own process
 
 
@@ -93,6 +95,10 @@ class Cost:
         """{descriptors, bytes, wakeups} more than at the beginning."""
         now = self.look(side)
         return {key: now[key] - self.before[side.name][key] for key in now}
+
+    def await_descriptors(self, side, most):
+        """Those of connections that have just ended, a scrape's or a bystander's, may still be closing."""
+        wait_until(lambda: self.of(side)["descriptors"] <= most, f"{side.name} to hold at most {most} descriptors more")
 
     def is_back(self):
         """As many descriptors as at the beginning, and nothing open."""
