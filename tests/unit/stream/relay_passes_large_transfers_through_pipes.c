@@ -56,7 +56,8 @@ int __wrap_pipe2(int ends[2], int flags)
     return -1;
 }
 
-bool __wrap_descriptors_are_scarce(int descriptor, bool has_reserve);
+// Kept also where the whole program is optimised at once: only the linker knows of its use.
+bool __wrap_descriptors_are_scarce(int descriptor, bool has_reserve) __attribute__((used));
 
 bool __wrap_descriptors_are_scarce(int descriptor, bool has_reserve)
 {
