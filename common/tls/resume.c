@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "base/alloc.h"
-#include "base/clock.h"
 #include "tls/tls_internal.h"
 
 // One other end. Shared by the map and by sessions that may still get a ticket.
@@ -125,18 +124,9 @@ static struct tls_resumable *resumables_use(struct tls_resumables *resumables, c
 
 static bool resume_is_allowed(const struct tls_session *session, const struct peer *peer)
 {
-    const struct tls_handshake *handshake = session->handshake;
     struct chain_facts facts;
     verdict_facts_of_peer(peer, &facts);
-    struct verdict_question question = {
-        .facts = &facts,
-        .trust = session->context->trust,
-        .now_s = clock_wall_s(),
-        .role = VERDICT_ROLE_SERVER,
-        .expected_ids = (const char *const *)handshake->expected_ids,
-        .expected_count = handshake->expected_count,
-    };
-    return verdict_judge(&question).verdict == VERDICT_IDENTITY;
+    return tls_session_still_allows(session, &facts);
 }
 
 static int resume_on_ticket(WOLFSSL *ssl, const unsigned char *ticket, int length, void *context)

@@ -9,7 +9,6 @@
 // Both are sealed as one, bound to our identity, the context's profile, SNI and ALPN.
 #include <string.h>
 
-#include "base/clock.h"
 #include "tls/tls_internal.h"
 
 #define TICKET_VERSION 1
@@ -193,8 +192,7 @@ static int ticket_seal(struct tls_session *session, unsigned char *name, unsigne
 
 static enum tls_ticket_use ticket_judge(const struct tls_session *session)
 {
-    const struct tls_handshake *handshake = session->handshake;
-    const struct tls_offer *offer = &handshake->offer;
+    const struct tls_offer *offer = &session->handshake->offer;
     struct chain_facts facts;
     if (!ticket_decode(offer->bytes, offer->length, &facts)) {
         return TLS_TICKET_UNREADABLE;
@@ -202,16 +200,7 @@ static enum tls_ticket_use ticket_judge(const struct tls_session *session)
     if (offer->bytes[TICKET_AT_GENERATION] >= TLS_TICKET_MAX_GENERATION) {
         return TLS_TICKET_WORN;
     }
-    struct verdict_question question = {
-        .facts = &facts,
-        .trust = session->context->trust,
-        .now_s = clock_wall_s(),
-        .role = VERDICT_ROLE_CLIENT,
-        .expected_ids = (const char *const *)handshake->expected_ids,
-        .expected_count = handshake->expected_count,
-    };
-    return verdict_judge(&question).verdict == VERDICT_IDENTITY ? TLS_TICKET_DECLINED
-                                                                : TLS_TICKET_DENIED;
+    return tls_session_still_allows(session, &facts) ? TLS_TICKET_DECLINED : TLS_TICKET_DENIED;
 }
 
 // Tickets travel in clear, so a ClientHello may carry a victim's beside its own, and wolfSSL opens

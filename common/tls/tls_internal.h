@@ -344,6 +344,8 @@ void tls_examination_deinit(struct tls_examination *examination);
 void tls_examination_judge(struct tls_examination *examination, const struct trust_snapshot *trust,
                            bool peer_is_client, const char *const *expected_ids,
                            size_t expected_count);
+// The verdict on a peer that an earlier handshake proved, by what is trusted and expected now.
+bool tls_session_still_allows(const struct tls_session *session, const struct chain_facts *facts);
 // Records what a good examination proved. False when memory is exhausted (the failure is filled).
 bool tls_examination_accept(struct tls_session *session, const struct tls_examination *examination);
 // Records why the peer is refused. `library_error` is wolfSSL's own verdict, 0 when it had none.

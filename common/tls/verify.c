@@ -47,6 +47,20 @@ void tls_examination_judge(struct tls_examination *examination, const struct tru
     examination->answer = verdict_judge(&question);
 }
 
+bool tls_session_still_allows(const struct tls_session *session, const struct chain_facts *facts)
+{
+    const struct tls_handshake *handshake = session->handshake;
+    struct verdict_question question = {
+        .facts = facts,
+        .trust = session->context->trust,
+        .now_s = clock_wall_s(),
+        .role = session->is_server ? VERDICT_ROLE_CLIENT : VERDICT_ROLE_SERVER,
+        .expected_ids = (const char *const *)handshake->expected_ids,
+        .expected_count = handshake->expected_count,
+    };
+    return verdict_judge(&question).verdict == VERDICT_IDENTITY;
+}
+
 bool tls_examination_accept(struct tls_session *session, const struct tls_examination *examination)
 {
     peer_unref(session->peer);

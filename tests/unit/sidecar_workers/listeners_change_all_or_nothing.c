@@ -29,8 +29,8 @@ enum rm_err __wrap_listener_open(struct loop *loop, const struct listener_option
                                  listener_fn on_accept, void *context, struct listener **out,
                                  struct rm_error *error);
 void __real_listener_close(struct listener *listener, bool drain);
-// Kept also where the whole program is optimised at once: only the linker knows of their use.
 void __wrap_listener_close(struct listener *listener, bool drain);
+// Kept also where the whole program is optimised at once: only the linker knows of their use.
 void __wrap_inbound_accept(struct worker *worker, struct stream *lower) __attribute__((used));
 void __wrap_inbound_accept_edge(struct worker *worker, struct stream *lower, size_t service)
     __attribute__((used));
